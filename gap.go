@@ -18,3 +18,11 @@ const (
 	GapTooMany   = "too_many"  // more was missed than a resume may replay
 	GapCursor    = "cursor"    // the cursor could not be read
 )
+
+// Error makes a Gap the error of whoever cannot read on because of it.
+func (g Gap) Error() string {
+	if g.Type == "" {
+		return "the stream has a gap: " + g.Reason
+	}
+	return "the stream of " + g.Type + " has a gap: " + g.Reason
+}
