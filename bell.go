@@ -55,6 +55,9 @@ func DecodeBell(payload string, key BellKey) (Event, error) {
 	if payload == "" {
 		return Event{}, ErrNoEvent
 	}
+	if len(key.Inner) == 0 || len(key.Outer) == 0 {
+		return Event{}, fmt.Errorf("%w: there is no key to check it with", ErrNoEvent)
+	}
 	var b bell
 	if err := json.Unmarshal([]byte(payload), &b); err != nil {
 		return Event{}, fmt.Errorf("%w: %w", ErrNoEvent, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Cursor names exactly the set of events already delivered. It is a predicate,
@@ -14,6 +15,9 @@ import (
 //   - its id is among the few that bells delivered since, or
 //   - its transaction is visible in the snapshot of the read being delivered
 //     and its id is at most the one reached.
+//
+// A read that was cut off counts too, until a later one has reached as far: see
+// [Cursor.Reached].
 //
 // So a resume is a filter: everything the log holds minus what the cursor
 // contains. The same cursor is right for every session of a database, on every
@@ -29,6 +33,13 @@ type Cursor struct {
 	bells []span    // ids delivered by bells since, ascending and disjoint
 	next  *Snapshot // the read being delivered, if any
 	upto  int64     // the id reached in it
+	cut   []part    // reads cut off before it that had reached further, furthest first
+}
+
+// part is a read delivered in part: what is visible in at, up to the id upto.
+type part struct {
+	at   *Snapshot
+	upto int64
 }
 
 // span is the ids from first to last, both included.
@@ -71,6 +82,11 @@ func (c Cursor) Contains(id int64, xid uint64) bool {
 			return true
 		}
 	}
+	for _, p := range c.cut {
+		if id <= p.upto && p.at.Sees(xid) {
+			return true
+		}
+	}
 	return c.next != nil && id <= c.upto && c.next.Sees(xid)
 }
 
@@ -94,7 +110,23 @@ func (c Cursor) Rung(id int64) Cursor {
 
 // Reached is the cursor in the middle of delivering the read taken in snapshot
 // next, in id order, after the event id.
+//
+// A read may be cut off when the connection is lost. Its snapshot is gone then,
+// and the one that follows, again from the last complete read, sees more: events
+// with lower ids that were not yet visible. While these are delivered, both
+// reads count. From the id on where the first was cut off, the second contains
+// it, because a later snapshot sees whatever an earlier one saw; so the first is
+// forgotten. A cursor therefore grows only by reads that were cut off one after
+// another, each having delivered something and each having come less far.
 func (c Cursor) Reached(next *Snapshot, id int64) Cursor {
+	if c.next != nil && c.next != next && c.upto > id {
+		c.cut = append(c.cut[:len(c.cut):len(c.cut)], part{c.next, c.upto})
+	}
+	n := len(c.cut)
+	for n > 0 && c.cut[n-1].upto <= id {
+		n--
+	}
+	c.cut = c.cut[:n]
 	c.next, c.upto = next, id
 	return c
 }
@@ -119,11 +151,17 @@ func (c Cursor) String() string {
 		b = binary.AppendUvarint(b, uint64(s.last-s.first))
 		last = s.last
 	}
+	for _, p := range c.cut {
+		b = appendPart(b, p)
+	}
 	if c.next != nil {
-		b = appendSnapshot(b, c.next)
-		b = binary.AppendUvarint(b, uint64(c.upto))
+		b = appendPart(b, part{c.next, c.upto})
 	}
 	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+func appendPart(b []byte, p part) []byte {
+	return binary.AppendUvarint(appendSnapshot(b, p.at), uint64(p.upto))
 }
 
 // appendSnapshot writes xmin, then the rest as differences.
@@ -149,6 +187,9 @@ func ParseCursor(text string) (Cursor, error) {
 		return Cursor{}, fmt.Errorf("%w: %d characters, at most %d", ErrCursor, len(text), maxCursor)
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err == nil && strings.ContainsAny(text, "\r\n") {
+		err = errors.New("line break") // which the decoder passes over
+	}
 	if err != nil {
 		return Cursor{}, fmt.Errorf("%w: %w", ErrCursor, err)
 	}
@@ -168,12 +209,17 @@ func ParseCursor(text string) (Cursor, error) {
 		last = s.last
 		c.bells = append(c.bells, s)
 	}
-	if !d.failed && len(d.rest) > 0 {
-		c.next = d.snapshot()
-		c.upto = int64(d.uvarint())
-		d.failed = d.failed || c.upto < 0
+	for !d.failed && len(d.rest) > 0 {
+		p := d.part()
+		if c.next != nil {
+			if p.upto >= c.upto {
+				d.failed = true
+			}
+			c.cut = append(c.cut, part{c.next, c.upto})
+		}
+		c.next, c.upto = p.at, p.upto
 	}
-	if d.failed || len(d.rest) > 0 {
+	if d.failed {
 		return Cursor{}, fmt.Errorf("%w: malformed", ErrCursor)
 	}
 	return c, nil
@@ -217,6 +263,14 @@ func (d *cursorDecoder) snapshot() *Snapshot {
 		d.failed = true
 	}
 	return s
+}
+
+func (d *cursorDecoder) part() part {
+	p := part{at: d.snapshot(), upto: int64(d.uvarint())}
+	if p.upto < 0 {
+		d.failed = true
+	}
+	return p
 }
 
 // MarshalText implements [encoding.TextMarshaler].

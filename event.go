@@ -115,8 +115,8 @@ func (b *Body) check() error {
 	}
 	switch b.Op {
 	case Insert, Update, Delete:
-		if len(b.Key) == 0 {
-			return fmt.Errorf("key of a %s is missing", b.Op)
+		if len(b.Key) == 0 || b.Key[0] != '{' {
+			return fmt.Errorf("key of a %s is no object", b.Op)
 		}
 	case Reset, Publish:
 	default:

@@ -29,11 +29,11 @@ SELECT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()) || uuid_send
 -- retention time. Retention truncates the one whose turn comes next, so no
 -- partition is ever created or dropped while writers write, and nothing bloats.
 -- +goose StatementBegin
-CREATE FUNCTION pgbell.slot() RETURNS smallint
-LANGUAGE sql VOLATILE PARALLEL SAFE
-RETURN (floor(extract(epoch FROM clock_timestamp()) / 43200)::bigint % 4)::smallint;
+CREATE FUNCTION pgbell.slot(at timestamptz DEFAULT clock_timestamp()) RETURNS smallint
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN (floor(extract(epoch FROM at) / 43200)::bigint % 4)::smallint;
 -- +goose StatementEnd
-COMMENT ON FUNCTION pgbell.slot() IS 'The partition of pgbell.events that takes what is written now: a turn is half of the retention time, 12 h of 24 h.';
+COMMENT ON FUNCTION pgbell.slot(timestamptz) IS 'The partition of pgbell.events that takes what is written then: a turn is half of the retention time, 12 h of 24 h.';
 
 CREATE TABLE pgbell.events (
     id   bigint      NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -53,14 +53,19 @@ CREATE TABLE pgbell.events_3 PARTITION OF pgbell.events FOR VALUES IN (3);
 -- Takes what a missing partition would refuse: a write must never fail here.
 CREATE TABLE pgbell.events_rest PARTITION OF pgbell.events DEFAULT;
 CREATE INDEX events_xid ON pgbell.events (xid);
+-- Tells retention at once whether all of the strays are old.
+CREATE INDEX events_rest_at ON pgbell.events_rest (at);
 
 -- How far retention has cut: every event removed so far was written by a
--- transaction below this. A cursor is good if it sees all of those.
+-- transaction below xid, but none by those that were still running. A cursor is
+-- good if it sees all the others.
 CREATE TABLE pgbell.horizon (
-    xid xid8 NOT NULL
+    xid     xid8   NOT NULL DEFAULT '0',
+    running xid8[] NOT NULL DEFAULT '{}'
 );
-COMMENT ON TABLE pgbell.horizon IS 'One row: all events that retention removed were written by transactions below xid.';
-INSERT INTO pgbell.horizon VALUES ('0');
+COMMENT ON TABLE pgbell.horizon IS 'One row: all events that retention removed were written by transactions below xid that had ended.';
+COMMENT ON COLUMN pgbell.horizon.running IS 'The transactions below xid that had not ended when retention last removed something.';
+INSERT INTO pgbell.horizon DEFAULT VALUES;
 
 -- +goose StatementBegin
 CREATE FUNCTION pgbell.ring(id bigint, xid xid8, at timestamptz, body text) RETURNS void
@@ -118,6 +123,6 @@ DROP FUNCTION pgbell.record(text[], boolean);
 DROP FUNCTION pgbell.ring(bigint, xid8, timestamptz, text);
 DROP TABLE pgbell.horizon;
 DROP TABLE pgbell.events;
-DROP FUNCTION pgbell.slot();
+DROP FUNCTION pgbell.slot(timestamptz);
 DROP TABLE pgbell.bell_key;
 DROP TABLE pgbell.installation;

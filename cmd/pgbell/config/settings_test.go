@@ -1,0 +1,60 @@
+package config_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pgbell/pgbell/cmd/pgbell/config"
+)
+
+func environment(pairs map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		value, ok := pairs[name]
+		return value, ok
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("f", []byte("listen: file\nlog: {level: warn, format: text}\norigins: [https://a.example, https://b.example]\n"))
+	require.NoError(t, err)
+	s := c.Settings
+	require.NoError(t, s.FromEnvironment(environment(map[string]string{
+		"PGBELL_LOG_LEVEL":           "error",
+		"PGBELL_LISTEN":              "environment",
+		"PGBELL_ORIGINS":             "https://c.example, https://d.example",
+		"PGBELL_JWT_SECRET":          "hush",
+		"PGBELL_JWT_LEEWAY":          "9s",
+		"PGBELL_LIMITS_QUEUE_BYTES":  "2MiB",
+		"PGBELL_LIMITS_PER_ADDRESS":  "",
+		"DATABASE_URL":               "postgres://plain",
+		"PGBELL_SERVICE_PORT_HTTP":   "8080", // orchestrators add such; they are not ours
+		"PGBELL_PORT_8080_TCP_PROTO": "tcp",
+	})))
+	require.NoError(t, s.Set("listen", "flag"))
+	require.Equal(t, config.Settings{
+		Listen:      "flag",
+		DatabaseURL: "postgres://plain",
+		JWT:         config.JWT{Secret: "hush", Leeway: 9 * time.Second},
+		Origins:     []string{"https://c.example", "https://d.example"},
+		Limits:      config.Limits{QueueBytes: 2 << 20},
+		Log:         config.Log{Level: "error", Format: "text"},
+	}, s)
+	require.Equal(t, slog.LevelError, s.Log.SlogLevel())
+
+	require.NoError(t, s.FromEnvironment(environment(map[string]string{
+		"DATABASE_URL": "postgres://plain", "PGBELL_DATABASE_URL": "postgres://ours",
+	})))
+	require.Equal(t, "postgres://ours", s.DatabaseURL)
+}
+
+func TestEnvironmentMistake(t *testing.T) {
+	t.Parallel()
+	var s config.Settings
+	err := s.FromEnvironment(environment(map[string]string{"PGBELL_LIMITS_PER_USER": "many"}))
+	require.EqualError(t, err, `PGBELL_LIMITS_PER_USER: want a whole number above 0, not "many"`)
+	require.Equal(t, slog.LevelInfo, s.Log.SlogLevel())
+}

@@ -1,0 +1,94 @@
+package pgbell
+
+import (
+	"slices"
+	"sort"
+)
+
+// Covers reports whether s sees every transaction that o sees.
+func (s *Snapshot) Covers(o *Snapshot) bool {
+	if o.Xmax > s.Xmax {
+		// Of the transactions from s.Xmax on, o must see none.
+		from, _ := slices.BinarySearch(o.Xip, s.Xmax)
+		first := max(s.Xmax, o.Xmin)
+		if first != s.Xmax || uint64(len(o.Xip)-from) != o.Xmax-first {
+			return false
+		}
+	}
+	for _, xid := range s.Xip {
+		if o.Sees(xid) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxCovered bounds how many ids of bells Covers looks up one by one: a cursor
+// may be forged.
+const maxCovered = 4096
+
+// Covers reports whether c certainly contains every event that o contains. It
+// may say no where the answer is yes, never the other way round. A cursor knows
+// the events that bells delivered by id alone, so xid, which may be nil, tells
+// the transaction that wrote an event, if it is known.
+func (c Cursor) Covers(o Cursor, xid func(id int64) (uint64, bool)) bool {
+	if o.read == nil {
+		return true
+	}
+	if c.read == nil || c.epoch != o.epoch || !c.read.Covers(o.read) {
+		return false
+	}
+	looked := 0
+	for _, s := range o.bells {
+		if c.rang(s) {
+			continue
+		}
+		for id := s.first; id <= s.last; id++ {
+			if looked++; looked > maxCovered || xid == nil {
+				return false
+			}
+			if by, known := xid(id); !known || !c.Contains(id, by) {
+				return false
+			}
+		}
+	}
+	for _, p := range o.parts() {
+		if !c.read.Covers(p.at) && !slices.ContainsFunc(c.parts(), func(q part) bool {
+			return p.upto <= q.upto && q.at.Covers(p.at)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// parts are the reads delivered in part.
+func (c Cursor) parts() []part {
+	if c.next == nil {
+		return nil
+	}
+	return append(c.cut[:len(c.cut):len(c.cut)], part{c.next, c.upto})
+}
+
+// rang reports whether bells delivered all of s.
+func (c Cursor) rang(s span) bool {
+	i := sort.Search(len(c.bells), func(i int) bool { return c.bells[i].last >= s.first })
+	return i < len(c.bells) && c.bells[i].first <= s.first && s.last <= c.bells[i].last
+}
+
+// With is c and one event more, by id, in any order. It is how a resume names
+// what it has delivered when the order of delivery was another one than on the
+// node that made c. Each id that has no neighbour makes the cursor longer.
+func (c Cursor) With(id int64) Cursor {
+	i := sort.Search(len(c.bells), func(i int) bool { return c.bells[i].last >= id-1 })
+	bells := make([]span, 0, len(c.bells)+1)
+	bells = append(bells, c.bells[:i]...)
+	s := span{id, id}
+	for i < len(c.bells) && c.bells[i].first <= id+1 {
+		s = span{min(s.first, c.bells[i].first), max(s.last, c.bells[i].last)}
+		i++
+	}
+	bells = append(bells, s)
+	c.bells = append(bells, c.bells[i:]...)
+	return c
+}

@@ -1,0 +1,417 @@
+BEGIN;
+SET LOCAL lock_timeout = '2s'; -- rather fail than make writers wait
+SET LOCAL standard_conforming_strings = on;
+
+-- Create function pgbell.public.bookings: it is missing.
+CREATE OR REPLACE FUNCTION pgbell."public.bookings"() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = 'off'
+SET TimeZone = 'UTC'
+AS $pgbell$
+#variable_conflict use_column
+-- Records every change of public.bookings as a booking event.
+-- Made by pgbell from its configuration: change it there, not here.
+DECLARE
+    changes refcursor;
+    body    text;
+    bodies  text[]  := '{}'; -- events not yet written
+    size    bigint  := 0;    -- their length in bytes
+    whole   boolean := true; -- they are all that the statement made
+BEGIN
+    -- The switch: SET, ALTER ROLE or ALTER DATABASE … SET pgbell.enabled = off.
+    IF lower(current_setting('pgbell.enabled', true)) IN ('off', 'false', 'no', '0') THEN
+        RETURN NULL;
+    END IF;
+
+    IF TG_OP = 'TRUNCATE' THEN
+        PERFORM pgbell.record(ARRAY[
+            '{"type":"booking","op":"reset","table":"public.bookings","reason":"truncate"}'
+        ]);
+        RETURN NULL;
+    END IF;
+
+    -- Whatever may raise an error stands in this block, so no write fails
+    -- because of it. Unless the statement is large it only reads, and a
+    -- subtransaction that only reads takes no transaction id.
+    BEGIN
+        IF TG_OP = 'INSERT' THEN
+            OPEN changes FOR
+                -- booking: rows that are new.
+                SELECT '{' || concat_ws(',',
+                           '"type":"booking","op":"insert"',
+                           '"action":' || CASE
+                                              WHEN (OLD.status = 'PENDING' AND NEW.status = 'CONFIRMED') THEN '"accepted"'
+                                              ELSE '"created"'
+                                          END,
+                           '"table":"public.bookings"',
+                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
+                                                                '"provider":' || to_json(new.provider_id::text)::text) || '}',
+                           '"watchers":["ADMIN"]',
+                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r),
+                           '"only":{' || concat_ws(',',
+                               '"provider":{' || concat_ws(',',
+                                   '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.provider_note) AS r)) || '}') || '}') || '}'
+                  FROM new_rows AS new
+                       -- Actions may ask for OLD: it is NULL.
+                  LEFT JOIN new_rows AS old ON false;
+        ELSIF TG_OP = 'UPDATE' THEN
+            -- Rows that go with these ask for their owners when these are gone.
+            PERFORM set_config('pgbell.gone_7e89118a', gone.owners::text, true)
+               FROM (SELECT jsonb_object_agg(old.id::text, jsonb_build_object('client_id', old.client_id::text, 'provider_id', old.provider_id::text)) AS owners
+                       FROM old_rows AS old
+                       LEFT JOIN new_rows AS new ON old.id = new.id
+                      WHERE new.id IS NULL
+                    ) AS gone
+              WHERE gone.owners IS NOT NULL;
+            OPEN changes FOR
+                -- booking: rows that changed. A changed key is a row that went and one that came.
+                SELECT '{' || concat_ws(',',
+                           '"type":"booking","op":"' || change.op || '"',
+                           '"action":' || CASE
+                                              WHEN (OLD.status = 'PENDING' AND NEW.status = 'CONFIRMED') THEN '"accepted"'
+                                              WHEN change.op = 'insert' THEN '"created"'
+                                              WHEN change.op = 'delete' THEN '"deleted"'
+                                              WHEN old.status IS DISTINCT FROM new.status THEN '"status_changed"'
+                                              ELSE '"updated"'
+                                          END,
+                           '"table":"public.bookings"',
+                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
+                           '"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END,
+                           CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END,
+                           '"watchers":["ADMIN"]',
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r) END,
+                           CASE change.op
+                               WHEN 'delete' THEN
+                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r)
+                               WHEN 'update' THEN
+                                   '"old":{' || array_to_string(ARRAY[
+                                                    CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || to_json(old.client_id)::text END,
+                                                    CASE WHEN old.provider_id IS DISTINCT FROM new.provider_id THEN '"provider_id":' || coalesce(to_json(old.provider_id)::text, 'null') END,
+                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END,
+                                                    CASE WHEN record_image_ne(ROW(old.price), ROW(new.price)) THEN '"price":' || coalesce(to_json(old.price)::text, 'null') END,
+                                                    CASE WHEN old.starts_at IS DISTINCT FROM new.starts_at THEN '"starts_at":' || coalesce(to_json(old.starts_at)::text, 'null') END
+                                                ], ',') || '}'
+                           END,
+                           '"only":{' || concat_ws(',',
+                               '"provider":{' || concat_ws(',',
+                                   CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.provider_note) AS r) END,
+                                   CASE change.op
+                                       WHEN 'delete' THEN
+                                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.provider_note) AS r)
+                                       WHEN 'update' THEN
+                                           '"old":{' || array_to_string(ARRAY[
+                                                            CASE WHEN old.provider_note IS DISTINCT FROM new.provider_note THEN '"provider_note":' || coalesce(to_json(old.provider_note)::text, 'null') END
+                                                        ], ',') || '}'
+                                   END) || '}') || '}') || '}'
+                  FROM old_rows AS old
+                  FULL JOIN new_rows AS new ON old.id = new.id
+                 CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
+                                                 WHEN new.id IS NULL THEN 'delete'
+                                                 ELSE 'update' END) AS change(op)
+                 CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
+                                                                  '"provider":' || to_json(new.provider_id::text)::text) || '}',
+                                            '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
+                                                                  '"provider":' || to_json(old.provider_id::text)::text) || '}'
+                                      OFFSET 0) AS owner(now, was)
+                 WHERE change.op <> 'update'
+                    OR record_image_ne(ROW(old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at, old.provider_note),
+                                       ROW(new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at, new.provider_note))
+                UNION ALL
+                -- payment: rows whose public.bookings changed hands, found by booking_id.
+                SELECT '{' || concat_ws(',',
+                           '"type":"payment","op":"update"',
+                           '"action":' || CASE
+                                              WHEN (NEW.status = 'RELEASED' AND OLD.status IS DISTINCT FROM 'RELEASED') THEN '"released"'
+                                              ELSE '"updated"'
+                                          END,
+                           '"table":"public.payments"',
+                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"owners":' || owner.now,
+                           CASE WHEN owner.was <> owner.now THEN '"was":' || owner.was END,
+                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r),
+                           '"old":{}') || '}'
+                  FROM old_rows AS before
+                  JOIN new_rows AS after ON before.id = after.id
+                       -- OFFSET 0: found by index, also by a plan that was made for many.
+                 CROSS JOIN LATERAL (SELECT * FROM public.payments AS child WHERE child.booking_id = after.id OFFSET 0) AS new
+                 CROSS JOIN LATERAL (SELECT new.*) AS old
+                 CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(after.client_id::text)::text,
+                                                                  '"provider":' || to_json(after.provider_id::text)::text) || '}',
+                                            '{' || concat_ws(',', '"client":' || to_json(before.client_id::text)::text,
+                                                                  '"provider":' || to_json(before.provider_id::text)::text) || '}'
+                                      OFFSET 0) AS owner(now, was)
+                 WHERE record_image_ne(ROW(before.client_id, before.provider_id),
+                                       ROW(after.client_id, after.provider_id));
+        ELSIF TG_OP = 'DELETE' THEN
+            -- Rows that go with these ask for their owners when these are gone.
+            PERFORM set_config('pgbell.gone_7e89118a', gone.owners::text, true)
+               FROM (SELECT jsonb_object_agg(old.id::text, jsonb_build_object('client_id', old.client_id::text, 'provider_id', old.provider_id::text)) AS owners
+                       FROM old_rows AS old
+                    ) AS gone
+              WHERE gone.owners IS NOT NULL;
+            OPEN changes FOR
+                -- booking: rows that went.
+                SELECT '{' || concat_ws(',',
+                           '"type":"booking","op":"delete"',
+                           '"action":' || CASE
+                                              WHEN (OLD.status = 'PENDING' AND NEW.status = 'CONFIRMED') THEN '"accepted"'
+                                              ELSE '"deleted"'
+                                          END,
+                           '"table":"public.bookings"',
+                           '"key":{"id":' || to_json(old.id)::text || '}',
+                           '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
+                                                                '"provider":' || to_json(old.provider_id::text)::text) || '}',
+                           '"watchers":["ADMIN"]',
+                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r),
+                           '"only":{' || concat_ws(',',
+                               '"provider":{' || concat_ws(',',
+                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.provider_note) AS r)) || '}') || '}') || '}'
+                  FROM old_rows AS old
+                       -- Actions may ask for NEW: it is NULL.
+                  LEFT JOIN old_rows AS new ON false;
+        END IF;
+
+        LOOP
+            FETCH changes INTO body;
+            EXIT WHEN NOT FOUND;
+            -- Many events are written piece by piece: memory stays bounded.
+            IF size > 1048576 THEN
+                INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
+                bodies := '{}';
+                size   := 0;
+                whole  := false;
+            END IF;
+            bodies := bodies || body;
+            size   := size + octet_length(body);
+        END LOOP;
+        CLOSE changes;
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        -- What this block wrote is undone. Clients are told to fetch again.
+        body   := left(concat(SQLSTATE, ': ', SQLERRM), 1000);
+        bodies := ARRAY[
+            concat('{"type":"booking","op":"reset","table":"public.bookings","reason":"capture_failed","error":', to_json(body), '}'),
+            concat('{"type":"payment","op":"reset","table":"public.payments","reason":"capture_failed","error":', to_json(body), '}')
+        ];
+        whole  := true;
+    END;
+
+    IF bodies <> '{}' THEN
+        PERFORM pgbell.record(bodies, carry => whole);
+    END IF;
+    RETURN NULL;
+END
+$pgbell$;
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 1893271b124a9b24.';
+REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
+
+-- Create trigger pgbell_insert on public.bookings: it is missing.
+CREATE OR REPLACE TRIGGER pgbell_insert AFTER INSERT ON public.bookings
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION pgbell."public.bookings"();
+COMMENT ON TRIGGER pgbell_insert ON public.bookings IS 'pgbell: after each INSERT calls pgbell.public.bookings.';
+
+-- Create trigger pgbell_update on public.bookings: it is missing.
+CREATE OR REPLACE TRIGGER pgbell_update AFTER UPDATE ON public.bookings
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION pgbell."public.bookings"();
+COMMENT ON TRIGGER pgbell_update ON public.bookings IS 'pgbell: after each UPDATE calls pgbell.public.bookings.';
+
+-- Create trigger pgbell_delete on public.bookings: it is missing.
+CREATE OR REPLACE TRIGGER pgbell_delete AFTER DELETE ON public.bookings
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION pgbell."public.bookings"();
+COMMENT ON TRIGGER pgbell_delete ON public.bookings IS 'pgbell: after each DELETE calls pgbell.public.bookings.';
+
+-- Create trigger pgbell_truncate on public.bookings: it is missing.
+CREATE OR REPLACE TRIGGER pgbell_truncate AFTER TRUNCATE ON public.bookings
+    FOR EACH STATEMENT EXECUTE FUNCTION pgbell."public.bookings"();
+COMMENT ON TRIGGER pgbell_truncate ON public.bookings IS 'pgbell: after each TRUNCATE calls pgbell.public.bookings.';
+
+-- Create function pgbell.public.payments: it is missing.
+CREATE OR REPLACE FUNCTION pgbell."public.payments"() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = 'off'
+AS $pgbell$
+#variable_conflict use_column
+-- Records every change of public.payments as a payment event.
+-- Made by pgbell from its configuration: change it there, not here.
+DECLARE
+    changes refcursor;
+    body    text;
+    bodies  text[]  := '{}'; -- events not yet written
+    size    bigint  := 0;    -- their length in bytes
+    whole   boolean := true; -- they are all that the statement made
+    gone_1 jsonb; -- owners of the rows of public.bookings that went in this statement
+BEGIN
+    -- The switch: SET, ALTER ROLE or ALTER DATABASE … SET pgbell.enabled = off.
+    IF lower(current_setting('pgbell.enabled', true)) IN ('off', 'false', 'no', '0') THEN
+        RETURN NULL;
+    END IF;
+
+    IF TG_OP = 'TRUNCATE' THEN
+        PERFORM pgbell.record(ARRAY[
+            '{"type":"payment","op":"reset","table":"public.payments","reason":"truncate"}'
+        ]);
+        RETURN NULL;
+    END IF;
+
+    -- Whatever may raise an error stands in this block, so no write fails
+    -- because of it. Unless the statement is large it only reads, and a
+    -- subtransaction that only reads takes no transaction id.
+    BEGIN
+        IF TG_OP = 'INSERT' THEN
+            OPEN changes FOR
+                -- payment: rows that are new.
+                SELECT '{' || concat_ws(',',
+                           '"type":"payment","op":"insert"',
+                           '"action":' || CASE
+                                              WHEN (NEW.status = 'RELEASED' AND OLD.status IS DISTINCT FROM 'RELEASED') THEN '"released"'
+                                              ELSE '"created"'
+                                          END,
+                           '"table":"public.payments"',
+                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
+                                                                '"provider":' || to_json(new_parent_1.provider_id)::text) || '}',
+                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r)) || '}'
+                  FROM new_rows AS new
+                       -- Actions may ask for OLD: it is NULL.
+                  LEFT JOIN new_rows AS old ON false
+                  LEFT JOIN LATERAL (
+                       SELECT true AS found, parent.client_id::text AS client_id, parent.provider_id::text AS provider_id
+                         FROM public.bookings AS parent WHERE parent.id = new.booking_id
+                        LIMIT 1) AS new_parent_1 ON true;
+        ELSIF TG_OP = 'UPDATE' THEN
+            gone_1 := nullif(current_setting('pgbell.gone_7e89118a', true), '')::jsonb;
+            OPEN changes FOR
+                -- payment: rows that changed. A changed key is a row that went and one that came.
+                SELECT CASE WHEN old.booking_id IS NOT NULL AND old_parent_1.found IS NULL THEN NULL ELSE '{' || concat_ws(',',
+                           '"type":"payment","op":"' || change.op || '"',
+                           '"action":' || CASE
+                                              WHEN (NEW.status = 'RELEASED' AND OLD.status IS DISTINCT FROM 'RELEASED') THEN '"released"'
+                                              WHEN change.op = 'insert' THEN '"created"'
+                                              WHEN change.op = 'delete' THEN '"deleted"'
+                                              WHEN old.status IS DISTINCT FROM new.status THEN '"status_changed"'
+                                              ELSE '"updated"'
+                                          END,
+                           '"table":"public.payments"',
+                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
+                           '"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END,
+                           CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r) END,
+                           CASE change.op
+                               WHEN 'delete' THEN
+                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)
+                               WHEN 'update' THEN
+                                   '"old":{' || array_to_string(ARRAY[
+                                                    CASE WHEN old.booking_id IS DISTINCT FROM new.booking_id THEN '"booking_id":' || coalesce(to_json(old.booking_id)::text, 'null') END,
+                                                    CASE WHEN record_image_ne(ROW(old.amount), ROW(new.amount)) THEN '"amount":' || to_json(old.amount)::text END,
+                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END
+                                                ], ',') || '}'
+                           END) || '}' END
+                  FROM old_rows AS old
+                  FULL JOIN new_rows AS new ON old.id = new.id
+                 CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
+                                                 WHEN new.id IS NULL THEN 'delete'
+                                                 ELSE 'update' END) AS change(op)
+                  LEFT JOIN LATERAL (
+                       SELECT true AS found, parent.client_id::text AS client_id, parent.provider_id::text AS provider_id
+                         FROM public.bookings AS parent WHERE parent.id = new.booking_id
+                        LIMIT 1) AS new_parent_1 ON true
+                  LEFT JOIN LATERAL (
+                       SELECT true AS found, parent.client_id::text AS client_id, parent.provider_id::text AS provider_id
+                         FROM public.bookings AS parent WHERE parent.id = old.booking_id
+                        UNION ALL -- or it went in this statement, and left its owners
+                       SELECT true, gone_1 -> old.booking_id::text ->> 'client_id', gone_1 -> old.booking_id::text ->> 'provider_id'
+                        WHERE jsonb_exists(gone_1, old.booking_id::text)
+                        LIMIT 1) AS old_parent_1 ON true
+                 CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
+                                                                  '"provider":' || to_json(new_parent_1.provider_id)::text) || '}',
+                                            '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
+                                                                  '"provider":' || to_json(old_parent_1.provider_id)::text) || '}'
+                                      OFFSET 0) AS owner(now, was)
+                 WHERE change.op <> 'update'
+                    OR record_image_ne(ROW(old.id, old.booking_id, old.amount, old.status),
+                                       ROW(new.id, new.booking_id, new.amount, new.status));
+        ELSIF TG_OP = 'DELETE' THEN
+            gone_1 := nullif(current_setting('pgbell.gone_7e89118a', true), '')::jsonb;
+            OPEN changes FOR
+                -- payment: rows that went.
+                SELECT CASE WHEN old.booking_id IS NOT NULL AND old_parent_1.found IS NULL THEN NULL ELSE '{' || concat_ws(',',
+                           '"type":"payment","op":"delete"',
+                           '"action":' || CASE
+                                              WHEN (NEW.status = 'RELEASED' AND OLD.status IS DISTINCT FROM 'RELEASED') THEN '"released"'
+                                              ELSE '"deleted"'
+                                          END,
+                           '"table":"public.payments"',
+                           '"key":{"id":' || to_json(old.id)::text || '}',
+                           '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
+                                                                '"provider":' || to_json(old_parent_1.provider_id)::text) || '}',
+                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)) || '}' END
+                  FROM old_rows AS old
+                       -- Actions may ask for NEW: it is NULL.
+                  LEFT JOIN old_rows AS new ON false
+                  LEFT JOIN LATERAL (
+                       SELECT true AS found, parent.client_id::text AS client_id, parent.provider_id::text AS provider_id
+                         FROM public.bookings AS parent WHERE parent.id = old.booking_id
+                        UNION ALL -- or it went in this statement, and left its owners
+                       SELECT true, gone_1 -> old.booking_id::text ->> 'client_id', gone_1 -> old.booking_id::text ->> 'provider_id'
+                        WHERE jsonb_exists(gone_1, old.booking_id::text)
+                        LIMIT 1) AS old_parent_1 ON true;
+        END IF;
+
+        LOOP
+            FETCH changes INTO body;
+            EXIT WHEN NOT FOUND;
+            IF body IS NULL THEN
+                RAISE EXCEPTION 'the owner of a row is lost: what it refers to went before it could be read';
+            END IF;
+            -- Many events are written piece by piece: memory stays bounded.
+            IF size > 1048576 THEN
+                INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
+                bodies := '{}';
+                size   := 0;
+                whole  := false;
+            END IF;
+            bodies := bodies || body;
+            size   := size + octet_length(body);
+        END LOOP;
+        CLOSE changes;
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        -- What this block wrote is undone. Clients are told to fetch again.
+        body   := left(concat(SQLSTATE, ': ', SQLERRM), 1000);
+        bodies := ARRAY[
+            concat('{"type":"payment","op":"reset","table":"public.payments","reason":"capture_failed","error":', to_json(body), '}')
+        ];
+        whole  := true;
+    END;
+
+    IF bodies <> '{}' THEN
+        PERFORM pgbell.record(bodies, carry => whole);
+    END IF;
+    RETURN NULL;
+END
+$pgbell$;
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition b49325fc9fb6cfd7.';
+REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
+
+-- Create trigger pgbell_insert on public.payments: it is missing.
+CREATE OR REPLACE TRIGGER pgbell_insert AFTER INSERT ON public.payments
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION pgbell."public.payments"();
+COMMENT ON TRIGGER pgbell_insert ON public.payments IS 'pgbell: after each INSERT calls pgbell.public.payments.';
+
+-- Create trigger pgbell_update on public.payments: it is missing.
+CREATE OR REPLACE TRIGGER pgbell_update AFTER UPDATE ON public.payments
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION pgbell."public.payments"();
+COMMENT ON TRIGGER pgbell_update ON public.payments IS 'pgbell: after each UPDATE calls pgbell.public.payments.';
+
+-- Create trigger pgbell_delete on public.payments: it is missing.
+CREATE OR REPLACE TRIGGER pgbell_delete AFTER DELETE ON public.payments
+    REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION pgbell."public.payments"();
+COMMENT ON TRIGGER pgbell_delete ON public.payments IS 'pgbell: after each DELETE calls pgbell.public.payments.';
+
+-- Create trigger pgbell_truncate on public.payments: it is missing.
+CREATE OR REPLACE TRIGGER pgbell_truncate AFTER TRUNCATE ON public.payments
+    FOR EACH STATEMENT EXECUTE FUNCTION pgbell."public.payments"();
+COMMENT ON TRIGGER pgbell_truncate ON public.payments IS 'pgbell: after each TRUNCATE calls pgbell.public.payments.';
+
+COMMIT;

@@ -1,0 +1,233 @@
+package ws
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/pgbell/pgbell/ws/auth"
+)
+
+// HandlerOptions of a [Handler].
+type HandlerOptions struct {
+	// Origins are the web origins whose pages may connect, as
+	// https://app.example.com, beside the server's own; "*" means all.
+	// Clients that send no Origin are no browsers and always may.
+	// Default: the server's own alone.
+	Origins []string
+	// ClientAddress tells where a request comes from, for MaxPerAddress. Behind
+	// a proxy it reads the header that this proxy sets. Default: the address of
+	// the TCP connection.
+	ClientAddress func(*http.Request) string
+	// ReadyWithin is how old the last complete read may be for /readyz.
+	// Default: 10 s.
+	ReadyWithin time.Duration
+}
+
+// Handler serves a hub over HTTP:
+//
+//	GET /ws       the JSON protocol; see docs/protocol.md
+//	GET /healthz  200 while the process lives
+//	GET /readyz   200 if a client that came now would be live, else 503
+//
+// Errors are JSON, {code, message, retryable}.
+type Handler struct {
+	hub      *Hub
+	o        HandlerOptions
+	mux      *http.ServeMux
+	upgrader websocket.Upgrader
+}
+
+// NewHandler serves hub.
+func NewHandler(hub *Hub, o HandlerOptions) *Handler {
+	o.ReadyWithin = cmp.Or(o.ReadyWithin, 10*time.Second)
+	if o.ClientAddress == nil {
+		o.ClientAddress = remoteAddress
+	}
+	h := &Handler{hub: hub, o: o, mux: http.NewServeMux()}
+	h.upgrader = websocket.Upgrader{
+		Subprotocols:    []string{Subprotocol},
+		ReadBufferSize:  256,      // what one idle connection keeps
+		WriteBufferPool: noPool{}, // gorilla writes nothing but the handshake
+		CheckOrigin:     func(*http.Request) bool { return true },
+		Error: func(w http.ResponseWriter, _ *http.Request, _ int, reason error) {
+			refuse(w, errBadRequest.because(reason.Error()))
+		},
+	}
+	h.mux.HandleFunc("GET /ws", h.serve)
+	h.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	h.mux.HandleFunc("GET /readyz", h.ready)
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, errNotFound) })
+	return h
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+
+func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) {
+	if err := h.hub.Ready(h.o.ReadyWithin); err != nil {
+		refuse(w, errUnavailable.because(err.Error()))
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
+}
+
+// serve takes a WebSocket. It returns at once, so that net/http's goroutine,
+// its buffers and the request are gone while the connection lives.
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
+	refused := func(err *Error) {
+		h.hub.o.Trace.refused(err.Code)
+		refuse(w, err)
+	}
+	if !websocket.IsWebSocketUpgrade(r) {
+		refused(errUpgradeRequired)
+		return
+	}
+	if !h.allowsOrigin(r) {
+		refused(errOriginForbidden)
+		return
+	}
+	if err := h.hub.vacancy(); err != nil {
+		refused(err)
+		return
+	}
+	// Memory that a connection keeps must not hold on to the request's.
+	address := strings.Clone(h.o.ClientAddress(r))
+	if !h.hub.perAddress.acquire(address, h.hub.o.MaxPerAddress) {
+		refused(errConnectionLimit)
+		return
+	}
+	c := &conn{release: func() { h.hub.perAddress.release(address) }}
+	c.session = session{hub: h.hub, proto: jsonProtocol{}, peer: c, id: rand.Text(), opened: h.hub.now()}
+
+	credentials, cursor := credentialsOf(r), strings.Clone(r.URL.Query().Get("cursor"))
+	var identity auth.Identity
+	if credentials.header != "" {
+		ctx, cancel := context.WithTimeout(r.Context(), h.hub.o.RequestTimeout)
+		var err *Error
+		identity, err = h.hub.verify(ctx, credentials.header)
+		cancel()
+		if err != nil {
+			c.release()
+			h.hub.o.Trace.authFailed(err.Code)
+			refused(err)
+			return
+		}
+	}
+	grabber := &hijacker{ResponseWriter: w}
+	socket, err := h.upgrader.Upgrade(grabber, r, nil)
+	if err != nil {
+		c.release()
+		h.hub.o.Trace.refused(errBadRequest.Code)
+		return
+	}
+	grabber.conn.muted = true
+	c.attach(socket, grabber.conn.Conn)
+	if err := h.hub.open(&c.session); err != nil {
+		c.release()
+		_, _ = c.net.Write(c.proto.goodbye(cmp.Or(err.Close, CloseTryLater), err.Code))
+		c.abort()
+		h.hub.o.Trace.refused(err.Code)
+		return
+	}
+	h.hub.o.Trace.opened()
+	token := strings.Clone(credentials.subprotocol)
+	go func() {
+		switch {
+		case identity.UserID != "":
+			c.admit(identity, cursor, nil)
+		case token != "":
+			ctx, cancel := context.WithTimeout(c.hub.ctx, c.hub.o.RequestTimeout)
+			c.authenticate(ctx, token, cursor, nil)
+			cancel()
+		}
+		go c.read() // on a stack of its own
+	}()
+}
+
+// noPool has no buffers to give.
+type noPool struct{}
+
+func (noPool) Get() any { return nil }
+func (noPool) Put(any)  {}
+
+// hijacker puts a mute under the connection that gorilla takes over.
+type hijacker struct {
+	http.ResponseWriter
+	conn *mute
+}
+
+func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	raw, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.conn = &mute{Conn: raw}
+	return h.conn, rw, nil
+}
+
+// credentials are the token of a handshake, if any.
+type credentials struct{ header, subprotocol string }
+
+// bearerPrefix marks a token among the subprotocols, for browsers cannot set
+// headers.
+const bearerPrefix = "bearer."
+
+func credentialsOf(r *http.Request) credentials {
+	if scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok && strings.EqualFold(scheme, "Bearer") {
+		return credentials{header: strings.TrimSpace(token)}
+	}
+	for _, p := range websocket.Subprotocols(r) {
+		if token, ok := strings.CutPrefix(p, bearerPrefix); ok {
+			return credentials{subprotocol: token}
+		}
+	}
+	return credentials{}
+}
+
+// allowsOrigin reports whether the page that opens the connection may.
+func (h *Handler) allowsOrigin(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || slices.Contains(h.o.Origins, "*") {
+		return true
+	}
+	if slices.ContainsFunc(h.o.Origins, func(allowed string) bool { return strings.EqualFold(allowed, origin) }) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+func remoteAddress(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+func refuse(w http.ResponseWriter, err *Error) {
+	if errors.Is(err, errTokenInvalid) || errors.Is(err, errTokenExpired) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	writeJSON(w, cmp.Or(err.Status, http.StatusInternalServerError), err)
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(plainJSON(v), '\n'))
+}

@@ -1,0 +1,295 @@
+package ws
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"github.com/pgbell/pgbell"
+	"github.com/pgbell/pgbell/ws/auth"
+)
+
+// replica is a client of the model: it is connected to one hub after the other
+// and takes the frames that its session has for it, one by one.
+type replica struct {
+	t        require.TestingT
+	user     string
+	roles    []string
+	session  *session
+	cursor   string
+	base     pgbell.Cursor // where its state was fetched last
+	got      []int64       // since then, in order
+	live     bool          // authenticated came
+	resumed  bool
+	resets   int
+	recovers int
+	taken    [][]byte // from the queue, and has not arrived yet
+}
+
+// replicaPeer is a connection that only its client drives.
+type replicaPeer struct{ woken atomic.Int64 }
+
+func (p *replicaPeer) wake()  { p.woken.Add(1) }
+func (p *replicaPeer) sweep() {}
+func (p *replicaPeer) abort() {}
+
+func (r *replica) connect(h *Hub) {
+	r.session = &session{hub: h, proto: jsonProtocol{}, peer: &replicaPeer{}, id: "s", opened: h.now()}
+	require.Nil(r.t, h.open(r.session))
+	r.live = false
+	r.session.admit(auth.Identity{UserID: r.user, Roles: r.roles, ExpiresAt: time.Now().Add(time.Hour)}, r.cursor, nil)
+	synctest.Wait()
+}
+
+// cut loses what has not arrived.
+func (r *replica) cut() {
+	r.session.lost()
+	r.session.hub.finish(r.session)
+	r.session, r.taken = nil, nil
+	synctest.Wait()
+}
+
+// receive handles up to n frames.
+func (r *replica) receive(n int) {
+	for range n {
+		if len(r.taken) == 0 {
+			frames, size, last := r.session.next(nil, 0)
+			require.False(r.t, last, "the session was closed")
+			if len(frames) == 0 {
+				return
+			}
+			r.taken = frames
+			// Sent, as far as the server can tell.
+			r.session.mu.Lock()
+			r.session.bytes -= size
+			r.session.signalSpace()
+			r.session.mu.Unlock()
+			synctest.Wait()
+		}
+		frame := r.taken[0]
+		r.taken = r.taken[1:]
+		r.handle(frame)
+	}
+}
+
+func (r *replica) handle(frame []byte) {
+	var m struct {
+		Event  string
+		Cursor string
+		Data   json.RawMessage
+	}
+	require.NoError(r.t, json.Unmarshal(payload(frame), &m))
+	if m.Cursor != "" {
+		r.cursor = m.Cursor
+	}
+	cursor, err := pgbell.ParseCursor(m.Cursor)
+	require.NoError(r.t, err)
+	switch m.Event {
+	case "authenticated":
+		var data struct{ Recovered bool }
+		require.NoError(r.t, json.Unmarshal(m.Data, &data))
+		if r.live = true; data.Recovered {
+			r.recovers++
+		} else if r.base.IsZero() {
+			r.base = cursor // a first connection, at which the state is fetched
+		}
+	case "reset":
+		require.True(r.t, r.live)
+		require.False(r.t, cursor.IsZero())
+		r.base, r.got = cursor, nil
+		r.resets++
+	case "booking_update":
+		require.True(r.t, r.live, "an event before authenticated")
+		var data struct{ ID int64 }
+		require.NoError(r.t, json.Unmarshal(m.Data, &data))
+		r.got = append(r.got, data.ID)
+	case "cursor", "stream":
+	default:
+		require.Fail(r.t, m.Event)
+	}
+}
+
+// check compares with the truth: what was committed and not part of the state
+// that was fetched came exactly once, and each row's changes in order.
+func (r *replica) check(truth []pgbell.Event) {
+	var want []int64
+	rowOf := map[int64]string{}
+	for _, e := range truth {
+		rowOf[e.ID] = string(e.Key)
+		mine := slices.Contains(r.roles, "ADMIN") || slices.Contains(concerned(&e), r.user)
+		if mine && !r.base.Contains(e.ID, e.XID) {
+			want = append(want, e.ID)
+		}
+	}
+	slices.Sort(want)
+	sorted := slices.Clone(r.got)
+	slices.Sort(sorted)
+	require.Equal(r.t, want, sorted, "%s got %v", r.user, r.got)
+	last := map[string]int64{}
+	for _, id := range r.got {
+		require.Greater(r.t, id, last[rowOf[id]], "row order")
+		last[rowOf[id]] = id
+	}
+}
+
+// bubble keeps rapid from asking for a deadline, which has no meaning in there.
+type bubble struct{ *testing.T }
+
+// TestResume runs random histories on a model of Postgres with two nodes whose
+// orders of delivery differ, and clients that are cut off at any frame and come
+// back to either.
+func TestResume(t *testing.T) {
+	t.Parallel()
+	var recovered, reset atomic.Int64
+	synctest.Test(t, func(t *testing.T) {
+		rapid.Check(bubble{t}, func(t *rapid.T) {
+			db := newDatabase()
+			var truth []pgbell.Event
+			options := Options{WindowBytes: rapid.SampledFrom([]int64{3000, 8000, 1 << 20}).Draw(t, "window"), QueueBytes: 3000}
+			if rapid.Bool().Draw(t, "history") {
+				options.History = db
+			}
+			var nodes []*feed
+			for range 2 {
+				nodes = append(nodes, newFeed(db, NewHub(options)))
+			}
+			clients := []*replica{{t: t, user: "u"}, {t: t, user: "v"}, {t: t, user: "w", roles: []string{"ADMIN"}}}
+			defer func() { // also when it fails
+				for _, c := range clients {
+					if c.session != nil {
+						c.cut()
+					}
+				}
+			}()
+			for _, c := range clients {
+				c.connect(nodes[0].hub)
+			}
+			commit := func(x *transaction) {
+				db.commit(x)
+				truth = append(truth, x.events...)
+			}
+			steps := rapid.IntRange(1, 150).Draw(t, "steps")
+			for range steps {
+				node := nodes[rapid.IntRange(0, 1).Draw(t, "node")]
+				client := clients[rapid.IntRange(0, 2).Draw(t, "client")]
+				switch rapid.IntRange(0, 11).Draw(t, "step") {
+				case 0:
+					if len(db.open) < 4 {
+						db.begin()
+					}
+				case 1, 2, 3:
+					if len(db.open) > 0 {
+						x := rapid.SampledFrom(db.open).Draw(t, "writer")
+						owners := map[string]string{"client": rapid.SampledFrom([]string{"u", "v"}).Draw(t, "owner")}
+						db.write(x, rapid.IntRange(1, 6).Draw(t, "row"), owners)
+					}
+				case 4:
+					if len(db.open) > 0 {
+						x := rapid.SampledFrom(db.open).Draw(t, "committer")
+						commit(x)
+						if len(x.events) == 1 {
+							node.bell(x.events[0].ID)
+						}
+					}
+				case 5, 6:
+					node.step()
+				case 7:
+					node.read()
+				case 8:
+					if client.session == nil {
+						client.connect(node.hub)
+					} else {
+						client.cut()
+					}
+				case 9:
+					if client.session != nil {
+						client.receive(rapid.IntRange(1, 10).Draw(t, "frames"))
+					}
+				case 10:
+					node.hub.sweep()
+				case 11:
+					if rapid.IntRange(0, 9).Draw(t, "rare") == 0 {
+						node.hub.Down(nil)
+					}
+				}
+				synctest.Wait()
+				for _, c := range clients { // nobody is slow here
+					if c.session != nil {
+						c.session.mu.Lock()
+						waiting := c.session.bytes
+						c.session.mu.Unlock()
+						if waiting > 1500 {
+							c.receive(100)
+						}
+					}
+				}
+			}
+			for len(db.open) > 0 {
+				commit(db.open[0])
+			}
+			for _, c := range clients {
+				if c.session == nil {
+					c.connect(nodes[1].hub)
+				}
+			}
+			for range 3 {
+				for _, n := range nodes {
+					for n.next != nil {
+						n.step()
+						synctest.Wait()
+						for _, c := range clients {
+							c.receive(100)
+						}
+					}
+					n.step()
+					for n.next != nil {
+						n.step()
+						synctest.Wait()
+						for _, c := range clients {
+							c.receive(100)
+						}
+					}
+				}
+				synctest.Wait()
+			}
+			for _, c := range clients {
+				for range 100 {
+					synctest.Wait()
+					c.receive(1000)
+				}
+				c.check(truth)
+				recovered.Add(int64(c.recovers))
+				reset.Add(int64(c.resets))
+				c.cut()
+			}
+			for _, n := range nodes {
+				n.hub.cancel()
+				n.hub.wg.Wait()
+				require.Empty(t, n.hub.rooms.all(), "rooms are left empty")
+				require.Empty(t, n.hub.perUser.of)
+				require.Empty(t, n.hub.stream.waiting)
+			}
+		})
+	})
+	t.Logf("%d sessions resumed, %d resets", recovered.Load(), reset.Load())
+	require.Positive(t, recovered.Load())
+	require.Positive(t, reset.Load())
+}
+
+// all names the rooms that exist.
+func (r *rooms) all() []string {
+	var names []string
+	for i := range r.shards {
+		for name, members := range r.shards[i].rooms {
+			names = append(names, fmt.Sprint(name, len(members)))
+		}
+	}
+	return names
+}
