@@ -135,7 +135,9 @@ func TestRetention(t *testing.T) {
 	require.NoError(t, err)
 	record(t, conn, body(1, 1))
 	run(t, conn, "TRUNCATE pgbell.events")
-	run(t, conn, "UPDATE pgbell.horizon SET xid = pg_current_xact_id()")
+	run(t, conn, `UPDATE pgbell.horizon
+	                 SET xid = pg_snapshot_xmax(pg_current_snapshot()),
+	                     running = ARRAY(SELECT pg_snapshot_xip(pg_current_snapshot()))`)
 
 	r := listen(t, url, listener.Options{Start: start, SafetyInterval: never})
 	record(t, conn, body(1, 2))
@@ -147,6 +149,38 @@ func TestRetention(t *testing.T) {
 	require.Equal(t, "gap", r.calls[0])
 	require.Equal(t, "advance", r.calls[1])
 	require.Empty(t, r.downs, "a gap is no lost connection")
+}
+
+// brokenLog has a gap wherever it is read.
+type brokenLog struct {
+	eventLog
+	reads atomic.Int64
+}
+
+func (l *brokenLog) Read(context.Context, conn, *pgbell.Snapshot, yield) (*pgbell.Snapshot, error) {
+	l.reads.Add(1)
+	return nil, pgbell.Gap{Reason: pgbell.GapRetention}
+}
+
+func TestEndlessGapBacksOff(t *testing.T) {
+	t.Parallel()
+	log := &brokenLog{}
+	var connections atomic.Int64
+	url := pgtest.Database(t)
+	enough := make(chan struct{})
+	r := launch(t, url, listener.Options{Log: log, Connect: func(ctx context.Context) (*pgx.Conn, error) {
+		if connections.Add(1) == 4 {
+			close(enough)
+			<-ctx.Done() // no more
+			return nil, ctx.Err()
+		}
+		return db.Connect(ctx, url, db.Options{})
+	}})
+	<-enough
+	require.NoError(t, r.stop())
+	require.Equal(t, int64(3*2), log.reads.Load(), "one more try after a gap, then the backoff")
+	require.Len(t, r.gaps, 3)
+	require.Empty(t, r.downs, "it was never live")
 }
 
 func TestMistakes(t *testing.T) {

@@ -3,6 +3,7 @@ package listener
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pgbell/pgbell"
@@ -63,6 +64,7 @@ func (s *session) read(ctx context.Context, patience time.Duration) error {
 
 	s.cursor = pgbell.NewCursor(s.cursor.Epoch(), at)
 	s.order.read(at)
+	s.restarted = false
 	s.lastRead = time.Now()
 	s.opts.Trace.read(s.lastRead.Sub(began), events)
 	s.advance()
@@ -71,7 +73,14 @@ func (s *session) read(ctx context.Context, patience time.Duration) error {
 
 // restart goes on from the present position. It is taken before anybody hears
 // of the gap: what they fetch then is at least as new, so nothing falls between.
+//
+// A log with a gap even there is broken. That ends the connection, so that the
+// backoff keeps us from asking, and the clients from fetching, in a tight loop.
 func (s *session) restart(ctx context.Context, gap pgbell.Gap) error {
+	if s.restarted {
+		return fmt.Errorf("restart at the event log's present position: %w", gap)
+	}
+	s.restarted = true
 	at, key, err := s.opts.Log.Position(ctx, s.conn)
 	if err != nil {
 		return because(ctx, err)

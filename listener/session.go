@@ -23,6 +23,8 @@ type session struct {
 	lastMark time.Time      // start of the last mark
 	batch    []pgbell.Event // waiting to be handed to the Sink
 	bytes    int            // their bodies
+
+	restarted bool // after a gap, and no read has completed since
 }
 
 // run connects, catches up and then alternates between sleep and read until

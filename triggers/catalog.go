@@ -25,8 +25,10 @@ type relation struct {
 	hasPrimary  bool
 	leading     map[string]bool // columns that an index begins with
 	foreign     []foreignKey
-	rewriters   int  // foreign keys whose actions update rows of this table
-	selfRewrite bool // one of them refers to the table itself
+	// rewritten says that a statement may write one row more than once before
+	// our trigger sees it: other triggers fire first, or several foreign keys
+	// update the row.
+	rewritten bool
 }
 
 // column is one column of a relation.
@@ -100,7 +102,7 @@ func readCatalog(ctx context.Context, q querier, names []Name) (*catalog, error)
 	var oids []uint32
 	r := new(relation)
 	_, err := pgx.ForEachRow(rows, []any{&r.oid, &r.name.Schema, &r.name.Name, &r.sql, &r.kind, &r.persistence,
-		&r.partition, &r.inherits, &r.mayTrigger, &r.maySelect, &r.rowSecurity, &r.rewriters, &r.selfRewrite}, func() error {
+		&r.partition, &r.inherits, &r.mayTrigger, &r.maySelect, &r.rowSecurity, &r.rewritten}, func() error {
 		found := *r
 		found.leading = make(map[string]bool)
 		c.relations[found.name], byOID[found.oid] = &found, &found
@@ -167,7 +169,12 @@ SELECT c.oid, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident
        has_table_privilege(c.oid, 'TRIGGER'),
        has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
        row_security_active(c.oid),
-       moving.count, moving.self
+       moving.count > 1 OR moving.self
+       OR EXISTS (SELECT FROM pg_trigger AS t
+                    JOIN pg_proc AS p ON p.oid = t.tgfoid
+                   WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & 66 = 0 -- AFTER
+                     AND (t.tgtype & 1 = 1 OR t.tgname < 'pgbell_')                                          -- before ours
+                     AND NOT (p.pronamespace = 'pgbell'::regnamespace AND p.proname LIKE '%.%'))
   FROM unnest($1::text[], $2::text[]) AS wanted(schema, name)
   JOIN pg_namespace AS n ON n.nspname = wanted.schema
   JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = wanted.name

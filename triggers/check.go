@@ -100,6 +100,13 @@ func (c *checker) watch(w Watch) *watched {
 	resolved.key = c.key(w, r)
 	c.owners(resolved)
 	c.visible(resolved)
+	switch {
+	case !r.rewritten:
+	case !r.maySelect:
+		c.fail(w, "this role may not read the table, which it must because triggers or foreign keys may write a row twice; GRANT SELECT")
+	case r.rowSecurity:
+		c.fail(w, "row security hides rows from this role, which must read them because triggers or foreign keys may write a row twice; connect as a role with BYPASSRLS")
+	}
 	names := make(map[string]bool)
 	for _, a := range w.Actions {
 		switch {

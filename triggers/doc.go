@@ -1,1 +1,62 @@
+// Package triggers turns watches into SQL that a DBA can review: for each
+// watched table one function in schema pgbell and four triggers that call it,
+// after each INSERT, UPDATE, DELETE and TRUNCATE. It plans without changing
+// anything, applies only what differs, finds what somebody changed, and removes
+// all of it. The files in testdata show the SQL whole.
+//
+// # The function
+//
+// It fires once a statement, reads the rows before and after as sets, joins
+// them by key, drops those in which nothing that anybody sees changed, writes
+// the body of one event for each of the rest (docs/event-log.md) and hands them
+// to pgbell.record.
+//
+//	old_rows ─┐ FULL JOIN on the key: update, or insert, or delete
+//	          ├─▶ changed? ─▶ owners ─▶ body ─▶ pgbell.record ─▶ log, bell
+//	new_rows ─┘
+//
+// It cannot fail a write. Everything that may raise an error, such as a column
+// that somebody dropped or an action that divides by zero, happens in one block
+// whose exception handler replaces the events by a single reset. That block
+// only reads, so its subtransaction takes no id; only statements with more than
+// a megabyte of events write inside it, to keep memory bounded.
+//
+// It runs as its owner, with a fixed search_path and with every setting fixed
+// that the text of a value depends on, so that writers need no grant and a
+// session's settings change nothing.
+//
+// # Owners in another table
+//
+// A payment may belong to whoever owns its booking. Three rules keep what a
+// client holds equal to the join of both tables:
+//
+//   - An event of a payment goes to the owner that its booking has when the
+//     statement ends.
+//   - When a booking changes hands, each of its payments gets an update whose
+//     was and owners differ. So bookings has a function and triggers too,
+//     watched or not. Where no foreign key forbids payments without booking,
+//     a booking that comes or goes counts as well.
+//   - When a foreign key's action takes payments along with a booking, the
+//     booking is gone before the payments' trigger runs, but its own trigger
+//     has run: it leaves the owners in a setting that lasts for the
+//     transaction. If they are not found there either, the payments get a
+//     reset.
+//
+// Two transactions that do not see each other, one that changes a payment and
+// one that gives its booking to somebody else, can still miss each other's
+// change. Only locks would prevent it, and those could make writers wait or
+// deadlock, which is worse.
+//
+// # Rows written twice
+//
+// A trigger on the same table may write a row again before ours runs, and two
+// foreign keys may both set a column of it to NULL. Then events tell the row as
+// it stands in the table, so that the last one is the truth. The catalog says
+// which tables need that; the others are spared the look-up.
+//
+// # What is not seen
+//
+// Partitioned tables, views and foreign tables are refused. Writes under
+// session_replication_role = replica fire no triggers. Writes to a child by
+// inheritance fire only the child's.
 package triggers

@@ -110,7 +110,8 @@ func (t *target) function() *function {
 		}
 		var before lines
 		if ch != inserted {
-			before = append(append(before, read...), t.leaveOwners(ch)...)
+			// Leave, then read: a table may be its own parent.
+			before = append(t.leaveOwners(ch), read...)
 		}
 		var queries []string
 		if t.watch != nil {

@@ -85,7 +85,7 @@ func eventQuery(w *watched, ch change) lines {
 	q = append(q, selectBody(w, ch, nil)...)
 	switch ch {
 	case inserted:
-		q = append(q, "  FROM new_rows AS new")
+		q = append(q, newRows(w.relation, w.key, "new").after("  FROM ")...)
 		if len(w.Actions) > 0 {
 			q = append(q, "       -- Actions may ask for OLD: it is NULL.", "  LEFT JOIN new_rows AS old ON false")
 		}
@@ -98,7 +98,8 @@ func eventQuery(w *watched, ch change) lines {
 		q = append(q, lookups(w, "old", nil)...)
 	case updated:
 		q = append(q, "  FROM old_rows AS old")
-		q = append(q, joinKeys("  FULL JOIN new_rows AS new ON ", "old", "new", w.key)...)
+		q = append(q, newRows(w.relation, w.key, "new").after("  FULL JOIN ")...)
+		q = append(q, joinKeys("    ON ", "old", "new", w.key)...)
 		q = append(q, " CROSS JOIN LATERAL (SELECT CASE WHEN "+missing("old", w.key)+" THEN 'insert'")
 		q = append(q, "                                 WHEN "+missing("new", w.key)+" THEN 'delete'")
 		q = append(q, "                                 ELSE 'update' END) AS change(op)")
@@ -109,6 +110,24 @@ func eventQuery(w *watched, ch change) lines {
 		q = append(q, imagesDiffer("old", "new", w.seen()).after("    OR ")...)
 	}
 	return q
+}
+
+// newRows is the rows as the statement left them. Where one may have been
+// written again since, what stands in the table is the truth, and the last
+// event of a row must tell it.
+func newRows(r *relation, key []column, alias string) lines {
+	if !r.rewritten {
+		return lines{"new_rows AS " + alias}
+	}
+	var names, same []string
+	for _, c := range key {
+		names, same = append(names, c.sql), append(same, fmt.Sprintf("row_now.%s = written.%s", c.sql, c.sql))
+	}
+	return lines{
+		"(SELECT present.* -- as they stand now: other triggers or foreign keys may have written them again",
+		"   FROM (SELECT DISTINCT " + strings.Join(names, ", ") + " FROM new_rows) AS written",
+		"  CROSS JOIN LATERAL (SELECT * FROM " + r.sql + " AS row_now WHERE " + strings.Join(same, " AND ") + " OFFSET 0) AS present) AS " + alias,
+	}
 }
 
 // movedQuery is a SELECT of event bodies for the rows whose parent changed
@@ -122,16 +141,18 @@ func movedQuery(c child, ch change) lines {
 	q = append(q, selectBody(c.watched, moved, p)...)
 	switch ch {
 	case inserted:
-		q = append(q, "  FROM new_rows AS after", "  LEFT JOIN new_rows AS before ON false")
+		q = append(q, newRows(p.relation, []column{p.key}, "after").after("  FROM ")...)
+		q = append(q, "  LEFT JOIN new_rows AS before ON false")
 	case deleted:
 		q = append(q, "  FROM old_rows AS before", "  LEFT JOIN old_rows AS after ON false")
 	default:
-		join := "  JOIN new_rows AS after ON "
+		join := "  JOIN "
 		if !p.immediate {
-			join = "  FULL JOIN new_rows AS after ON "
+			join = "  FULL JOIN "
 		}
 		q = append(q, "  FROM old_rows AS before")
-		q = append(q, joinKeys(join, "before", "after", []column{p.key})...)
+		q = append(q, newRows(p.relation, []column{p.key}, "after").after(join)...)
+		q = append(q, joinKeys("    ON ", "before", "after", []column{p.key})...)
 	}
 	key := "after." + p.key.sql
 	switch {

@@ -1,11 +1,15 @@
 package triggers
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // suggest is "; did you mean …?" with the candidate nearest to a mistyped
 // name, or nothing if none is near.
 func suggest(name string, candidates []string) string {
-	best, distance := "", len(name)/3+2
+	// A third of the name may be wrong, not counting its schema.
+	best, distance := "", len(name[strings.LastIndexByte(name, '.')+1:])/3+2
 	for _, c := range candidates {
 		if d := editDistance(name, c); d < distance {
 			best, distance = c, d

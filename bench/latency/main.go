@@ -65,9 +65,11 @@ func bench(ctx context.Context, rounds, events int, pause time.Duration) (err er
 	if err != nil {
 		return err
 	}
-	for _, w := range ways {
-		defer w.client.Close()
-	}
+	defer func() {
+		for _, w := range ways {
+			w.client.Close()
+		}
+	}()
 	writer, err := pgx.Connect(ctx, r.URL)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)

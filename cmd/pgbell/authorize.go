@@ -121,7 +121,7 @@ func keyColumns(ctx context.Context, pool *pgxpool.Pool, table triggers.Name, na
 		  JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 		  LEFT JOIN pg_index AS i ON i.indrelid = c.oid AND i.indisprimary
 		 WHERE c.relname = $2 AND c.relnamespace = to_regnamespace(quote_ident($1))
-		   AND CASE WHEN cardinality($3::text[]) > 0 THEN a.attname = ANY ($3) ELSE a.attnum = ANY (i.indkey) END
+		   AND CASE WHEN cardinality($3::text[]) > 0 THEN a.attname = ANY ($3) ELSE a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]) END
 		 ORDER BY array_position($3::text[], a.attname::text), array_position(i.indkey::int2[], a.attnum)`,
 		table.Schema, table.Name, append([]string{}, names...))
 	if err != nil {

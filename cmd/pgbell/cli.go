@@ -76,6 +76,8 @@ func run(ctx context.Context, args []string, env surroundings) int {
 			return statusError // the command has printed what it found
 		case errors.As(err, &usage), errors.As(err, &file):
 			return env.fail(err, statusUsage)
+		case ctx.Err() != nil && errors.Is(err, context.Canceled):
+			err = errors.New("interrupted")
 		}
 		return env.fail(err, statusError)
 	}

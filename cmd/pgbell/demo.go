@@ -33,7 +33,7 @@ const (
 
 type demoCommand struct {
 	Listen    string  `placeholder:"ADDR" help:"Address ($$PGBELL_LISTEN); port 0 picks a free one. Default: 127.0.0.1:8080, or a free port if that is taken."`
-	Data      string  `placeholder:"DIR" help:"Where the private Postgres keeps its data. Default: in the user's cache."`
+	Data      string  `placeholder:"DIR" help:"Where the private Postgres keeps its data. Default: in the user's cache; for root /var/lib/pgbell/demo."`
 	Reset     bool    `help:"Begin with a new marketplace."`
 	NoTraffic bool    `help:"Leave the writing to you."`
 	Rate      float64 `default:"2" placeholder:"N" help:"Changes a second of the simulated application."`
@@ -187,7 +187,7 @@ func (d *demonstration) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := d.postgres.Stop(ctx); err != nil {
-		d.logger.Warn("the private Postgres did not stop well", "err", err)
+		d.logger.Warn("the private Postgres did not stop well", "error", err)
 	}
 	d.postgres = nil
 }
@@ -261,7 +261,7 @@ func (d *demonstration) welcome(url string) {
 		}
 		token, err := d.token(p)
 		if err != nil {
-			d.logger.Warn("cannot sign a token", "err", err)
+			d.logger.Warn("cannot sign a token", "error", err)
 			return
 		}
 		first = cmp.Or(first, token)

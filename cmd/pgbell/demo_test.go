@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,13 +21,8 @@ import (
 // logins asks a demo for everybody's token.
 func logins(t *testing.T, url string) map[string]string {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/demo/people", nil)
-	require.NoError(t, err)
-	response, err := http.DefaultTransport.RoundTrip(request)
-	require.NoError(t, err)
-	defer response.Body.Close()
 	var all []demo.Login
-	require.NoError(t, json.NewDecoder(response.Body).Decode(&all))
+	require.NoError(t, json.Unmarshal([]byte(get(t, url+"/demo/people")), &all))
 	tokens := make(map[string]string)
 	for _, l := range all {
 		tokens[l.ID] = l.Token
@@ -42,6 +36,7 @@ func TestDemoReachesOwnersAndNobodyElse(t *testing.T) {
 	d := start(t, nil, "demo", "--no-traffic", "--database-url", url, "--listen", "127.0.0.1:0")
 	at := d.stdout.await(t, `Open +(\S+)/demo\n`)[1]
 	require.Contains(t, d.stdout.String(), "client bilal, provider quinn and every ADMIN")
+	require.Contains(t, get(t, at+"/demo"), "<title>pgbell demo</title>")
 	tokens := logins(t, at)
 
 	clients := make(map[string]*client)

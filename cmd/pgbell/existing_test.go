@@ -140,6 +140,12 @@ func TestExistingDatabase(t *testing.T) {
 		require.Equal(t, test.want, test.c.next(t).Event, "%s asks for %s", test.c.user, test.room)
 	}
 
+	metrics := get(t, at+"/metrics")
+	require.Contains(t, metrics, "pgbell_connections 5\n")
+	require.Contains(t, metrics, "pgbell_live 1\n")
+	require.Contains(t, metrics, "pgbell_events_total 5\n")
+	require.Contains(t, metrics, `pgbell_client_errors_total{code="room_forbidden"} 6`+"\n")
+
 	server.stop(t)
 	require.Contains(t, succeed(t, env, "triggers", "remove"), "dropped trigger pgbell_update on shop.pay")
 	require.Equal(t, "nothing to remove: there are no triggers of pgbell\n", succeed(t, env, "triggers", "remove"))

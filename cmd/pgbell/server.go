@@ -134,7 +134,7 @@ func (s *server) drain(ctx context.Context, web *http.Server, hub *ws.Hub) {
 	g.Go(func() error { return web.Shutdown(ctx) })
 	g.Go(func() error { return hub.Drain(ctx) })
 	if err := g.Wait(); err != nil {
-		s.logger.Warn("some connections are cut off", "err", err)
+		s.logger.Warn("some connections are cut off", "error", err)
 		_ = web.Close() // whatever it says, they are gone now
 	}
 }
@@ -183,7 +183,7 @@ func (s *server) inspect(ctx context.Context, pool *pgxpool.Pool) (*rowAuthorize
 	switch {
 	case err != nil:
 		// A role that may only read the log cannot plan, and needn't.
-		s.logger.Warn("cannot tell whether the triggers are as the configuration asks", "err", err)
+		s.logger.Warn("cannot tell whether the triggers are as the configuration asks", "error", err)
 	case !plan.Empty():
 		s.logger.Warn("the triggers are not as the configuration asks; run pgbell triggers plan, then apply", "changes", len(plan.Changes))
 	}
@@ -244,7 +244,7 @@ func rotate(ctx context.Context, pool *pgxpool.Pool, m *metrics, logger *slog.Lo
 			return err
 		})
 		if err != nil && ctx.Err() == nil {
-			logger.Warn("retention failed; the event log grows until it succeeds", "err", err)
+			logger.Warn("retention failed; the event log grows until it succeeds", "error", err)
 		}
 		select {
 		case <-ctx.Done():

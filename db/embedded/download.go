@@ -62,7 +62,7 @@ func (d downloader) download(ctx context.Context, major int) (string, error) {
 	// The library knows no context. If ours ends first, the download is left
 	// to itself and cleans up when it is through.
 	done := make(chan error, 1)
-	go func() { done <- d.fetch(version, home) }()
+	go func() { done <- d.fetch(ctx, version, home) }()
 	var err error
 	select {
 	case err = <-done:
@@ -80,7 +80,7 @@ func (d downloader) download(ctx context.Context, major int) (string, error) {
 // account. So we give it a data directory that holds nothing but a version:
 // it unpacks, finds no cluster to make, and fails to start one. That failure is
 // how we know that all before it went well.
-func (d downloader) fetch(version embeddedpostgres.PostgresVersion, home string) (err error) {
+func (d downloader) fetch(ctx context.Context, version embeddedpostgres.PostgresVersion, home string) (err error) {
 	work, err := os.MkdirTemp(d.cache, "download-")
 	if err != nil {
 		return err
@@ -94,7 +94,7 @@ func (d downloader) fetch(version embeddedpostgres.PostgresVersion, home string)
 	if err := os.WriteFile(filepath.Join(stub, "PG_VERSION"), []byte(major+"\n"), 0o600); err != nil {
 		return err
 	}
-	port, err := freePort()
+	port, err := freePort(ctx)
 	if err != nil {
 		return err
 	}

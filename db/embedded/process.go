@@ -25,8 +25,7 @@ const poll = 5 * time.Millisecond
 type process struct {
 	cmd    *exec.Cmd
 	guard  *guard
-	exited chan struct{} // closed after Wait; then err is set
-	err    error
+	exited chan struct{} // closed when both have ended
 }
 
 // launch starts Postgres on port and waits until it accepts connections.
@@ -65,8 +64,9 @@ func launch(ctx context.Context, s *Server, port int) (_ *process, err error) {
 	p := &process{cmd: cmd, guard: g, exited: make(chan struct{})}
 	watchErr := g.watch(cmd.Process.Pid)
 	go func() {
-		p.err = errors.Join(cmd.Wait(), g.release())
-		close(p.exited)
+		defer close(p.exited)
+		_ = cmd.Wait()  // how it ended is in its log
+		_ = g.release() // a guard that was killed is gone as well
 	}()
 	if watchErr == nil {
 		watchErr = p.waitReady(ctx, s.dir)
@@ -120,8 +120,11 @@ func (d *directory) lockServer(ctx context.Context) (*os.File, error) {
 			return lock, err
 		}
 		if pid, _, ok := d.postmaster(); ok && !asked {
-			// The lock is taken, so this cluster runs and the pid is its own.
-			asked = syscall.Kill(pid, syscall.SIGINT) == nil
+			// The lock is taken, so this cluster runs, and the pid is most likely
+			// its own: at least it leads a session, as we start it.
+			if session, err := unix.Getsid(pid); err == nil && session == pid {
+				asked = syscall.Kill(pid, syscall.SIGINT) == nil
+			}
 		}
 		if err := sleep(ctx, poll); err != nil {
 			return nil, fmt.Errorf("wait for the server that still runs in %s: %w", d.path, err)
@@ -151,7 +154,7 @@ func (p *process) waitReady(ctx context.Context, d *directory) error {
 		}
 		select {
 		case <-p.exited:
-			return fmt.Errorf("postgres ended at once: %w", p.err)
+			return fmt.Errorf("postgres ended at once: %s", p.cmd.ProcessState)
 		default:
 		}
 		if err := sleep(ctx, poll); err != nil {
@@ -214,8 +217,8 @@ func (g *guard) release() error {
 	return errors.Join(err, g.pipe.Close(), g.cmd.Wait())
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return 0, fmt.Errorf("find a free port: %w", err)
 	}

@@ -68,6 +68,7 @@ type Server struct {
 	password string
 	port     int
 	process  *process // nil while it is down
+	stopped  bool
 }
 
 // Start makes the directory if it must, launches Postgres in it and returns
@@ -123,13 +124,16 @@ func (s *Server) launch(ctx context.Context) error {
 		chosen := port == 0
 		if chosen {
 			var err error
-			if port, err = freePort(); err != nil {
+			if port, err = freePort(ctx); err != nil {
 				return err
 			}
 		}
 		p, err := launch(ctx, s, port)
 		if err == nil {
-			s.process, s.port = p, port
+			s.process = p
+			if s.port == 0 {
+				s.port = port
+			}
 			return nil
 		}
 		if !chosen || !errors.Is(err, errPortTaken) || attempt == portAttempts {
@@ -166,7 +170,7 @@ func (s *Server) Dir() string { return s.dir.path }
 // temporary. When ctx ends first, Postgres is stopped the hard way and the next
 // start recovers: nothing committed is lost. Stopping twice does nothing.
 func (s *Server) Stop(ctx context.Context) error {
-	if s.dir == nil {
+	if s.stopped {
 		return nil
 	}
 	err := s.down(ctx, Fast)
@@ -174,7 +178,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		err = errors.Join(err, s.down(context.WithoutCancel(ctx), Crash))
 	}
 	err = errors.Join(err, s.dir.close())
-	s.dir = nil
+	s.stopped = true
 	if err != nil {
 		return fmt.Errorf("stop private postgres: %w", err)
 	}
@@ -185,7 +189,7 @@ func (s *Server) Stop(ctx context.Context) error {
 // the same address with the same data. After an error the server is down, and
 // Restart may be tried again.
 func (s *Server) Restart(ctx context.Context, mode Mode) error {
-	if s.dir == nil {
+	if s.stopped {
 		return errors.New("restart private postgres: it was stopped")
 	}
 	err := s.down(ctx, mode)

@@ -26,7 +26,7 @@ func (*directory) majorVersion() (int, error)                { return 0, errUnsu
 func serverAccount(*directory) (account, error)              { return account{}, errUnsupported }
 func launch(context.Context, *Server, int) (*process, error) { return nil, errUnsupported }
 func (*process) stop(context.Context, Mode) error            { return errUnsupported }
-func freePort() (int, error)                                 { return 0, errUnsupported }
+func freePort(context.Context) (int, error)                  { return 0, errUnsupported }
 
 func (*directory) prepare(context.Context, binaries, account, Options) (string, error) {
 	return "", errUnsupported

@@ -16,10 +16,12 @@ package pgtest
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -58,13 +60,14 @@ type server struct {
 	admin    string           // URL of a database to create others from
 	embedded *embedded.Server // nil if it is somebody else's
 	template string           // name of a migrated database to copy
-	made     atomic.Int64     // databases made so far, for their names
+	prefix   string           // of all names, this process's own
+	made     atomic.Int64     // names given out so far
 }
 
 func start() (*server, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
-	s := &server{admin: os.Getenv(URLVariable)}
+	s := &server{admin: os.Getenv(URLVariable), prefix: "pgtest_" + strings.ToLower(rand.Text()[:8])}
 	if s.admin == "" {
 		e, err := embedded.Start(ctx, embedded.Options{Settings: settings()})
 		if err != nil {
@@ -86,7 +89,7 @@ func start() (*server, error) {
 }
 
 func (s *server) newName() string {
-	return fmt.Sprintf("pgtest_%d_%d", os.Getpid(), s.made.Add(1))
+	return fmt.Sprintf("%s_%d", s.prefix, s.made.Add(1))
 }
 
 func (s *server) url(database string) string {

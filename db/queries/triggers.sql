@@ -1,9 +1,11 @@
--- What still calls functions of schema pgbell: tables with triggers, and
--- trigger functions that have no trigger any more.
+-- What still calls functions of schema pgbell: tables with triggers, but for our
+-- own, and trigger functions that have no trigger any more.
 SELECT format('the triggers of table %s', t.tgrelid::regclass)
 FROM pg_trigger AS t
 JOIN pg_proc AS f ON f.oid = t.tgfoid
+JOIN pg_class AS c ON c.oid = t.tgrelid
 WHERE f.pronamespace = 'pgbell'::regnamespace
+  AND c.relnamespace <> f.pronamespace
   AND NOT t.tgisinternal
 GROUP BY t.tgrelid
 UNION ALL

@@ -106,7 +106,8 @@ BEGIN
                                                         ], ',') || '}'
                                    END) || '}') || '}') || '}'
                   FROM old_rows AS old
-                  FULL JOIN new_rows AS new ON old.id = new.id
+                  FULL JOIN new_rows AS new
+                    ON old.id = new.id
                  CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
                                                  WHEN new.id IS NULL THEN 'delete'
                                                  ELSE 'update' END) AS change(op)
@@ -133,7 +134,8 @@ BEGIN
                            '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r),
                            '"old":{}') || '}'
                   FROM old_rows AS before
-                  JOIN new_rows AS after ON before.id = after.id
+                  JOIN new_rows AS after
+                    ON before.id = after.id
                        -- OFFSET 0: found by index, also by a plan that was made for many.
                  CROSS JOIN LATERAL (SELECT * FROM public.payments AS child WHERE child.booking_id = after.id OFFSET 0) AS new
                  CROSS JOIN LATERAL (SELECT new.*) AS old
@@ -203,7 +205,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 1893271b124a9b24.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 939f8d9f14c548d1.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.
@@ -309,7 +311,8 @@ BEGIN
                                                 ], ',') || '}'
                            END) || '}' END
                   FROM old_rows AS old
-                  FULL JOIN new_rows AS new ON old.id = new.id
+                  FULL JOIN new_rows AS new
+                    ON old.id = new.id
                  CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
                                                  WHEN new.id IS NULL THEN 'delete'
                                                  ELSE 'update' END) AS change(op)
@@ -391,7 +394,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition b49325fc9fb6cfd7.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 143cd34b33460f9a.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

@@ -72,7 +72,8 @@ BEGIN
                            '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r),
                            '"old":{}') || '}'
                   FROM old_rows AS before
-                  FULL JOIN new_rows AS after ON before.id = after.id
+                  FULL JOIN new_rows AS after
+                    ON before.id = after.id
                        -- OFFSET 0: found by index, also by a plan that was made for many.
                  CROSS JOIN LATERAL (SELECT * FROM public.payments AS child WHERE child.booking_id = coalesce(after.id, before.id) OFFSET 0) AS new
                  CROSS JOIN LATERAL (SELECT new.*) AS old
@@ -134,7 +135,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition ea430a84ffdcaff6.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 07134d36f48af6ed.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.
@@ -230,7 +231,8 @@ BEGIN
                                                 ], ',') || '}'
                            END) || '}'
                   FROM old_rows AS old
-                  FULL JOIN new_rows AS new ON old.id = new.id
+                  FULL JOIN new_rows AS new
+                    ON old.id = new.id
                  CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
                                                  WHEN new.id IS NULL THEN 'delete'
                                                  ELSE 'update' END) AS change(op)
@@ -294,7 +296,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 8d2b83debb9f7dcd.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 660772821a886fb7.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

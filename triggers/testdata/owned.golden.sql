@@ -98,7 +98,8 @@ BEGIN
                                                         ], ',') || '}'
                                    END) || '}') || '}') || '}'
                   FROM old_rows AS old
-                  FULL JOIN new_rows AS new ON old.id = new.id
+                  FULL JOIN new_rows AS new
+                    ON old.id = new.id
                  CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
                                                  WHEN new.id IS NULL THEN 'delete'
                                                  ELSE 'update' END) AS change(op)
@@ -162,7 +163,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition c9c7d05f461cd4e4.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 97b5f709d0f0ddd9.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.

@@ -88,7 +88,8 @@ BEGIN
                                                         ], ',') || '}'
                                    END) || '}') || '}') || '}'
                   FROM old_rows AS old
-                  FULL JOIN new_rows AS new ON old."Order" = new."Order" AND old."näme \ x"::text COLLATE "C" = new."näme \ x"::text COLLATE "C"
+                  FULL JOIN new_rows AS new
+                    ON old."Order" = new."Order" AND old."näme \ x"::text COLLATE "C" = new."näme \ x"::text COLLATE "C"
                  CROSS JOIN LATERAL (SELECT CASE WHEN old."Order" IS NULL THEN 'insert'
                                                  WHEN new."Order" IS NULL THEN 'delete'
                                                  ELSE 'update' END) AS change(op)
@@ -144,7 +145,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."My App.Order ""Lines"""() IS 'pgbell: records every change of My App.Order "Lines" as a line event. Definition 035099a4537cb060.';
+COMMENT ON FUNCTION pgbell."My App.Order ""Lines"""() IS 'pgbell: records every change of My App.Order "Lines" as a line event. Definition 060a129e211b86ac.';
 REVOKE ALL ON FUNCTION pgbell."My App.Order ""Lines"""() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on My App.Order "Lines": it is missing.

@@ -51,7 +51,8 @@ BEGIN
                            '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r),
                            '"old":{}') || '}'
                   FROM old_rows AS before
-                  JOIN new_rows AS after ON before.id = after.id
+                  JOIN new_rows AS after
+                    ON before.id = after.id
                        -- OFFSET 0: found by index, also by a plan that was made for many.
                  CROSS JOIN LATERAL (SELECT * FROM public.payments AS child WHERE child.booking_id = after.id OFFSET 0) AS new
                  CROSS JOIN LATERAL (SELECT new.*) AS old
@@ -101,7 +102,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 94db5e5f979f18c0.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 73be6fb5d5456d71.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_update on public.bookings: it is missing.
@@ -197,7 +198,8 @@ BEGIN
                                                 ], ',') || '}'
                            END) || '}' END
                   FROM old_rows AS old
-                  FULL JOIN new_rows AS new ON old.id = new.id
+                  FULL JOIN new_rows AS new
+                    ON old.id = new.id
                  CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
                                                  WHEN new.id IS NULL THEN 'delete'
                                                  ELSE 'update' END) AS change(op)
@@ -279,7 +281,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition b49325fc9fb6cfd7.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 143cd34b33460f9a.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

@@ -63,7 +63,7 @@ type Limits struct {
 	// PerAddress is the connections at once from one IP address. Default: no
 	// limit, because many users may share one.
 	PerAddress int
-	// PerUser is the connections at once of one user. Default: no limit.
+	// PerUser is the sessions at once of one user. Default 100.
 	PerUser int
 	// MessageBytes is the longest message from a client. Default 64 KiB.
 	MessageBytes int

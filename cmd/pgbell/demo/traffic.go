@@ -85,7 +85,7 @@ func (t Traffic) work(ctx context.Context, pool *pgxpool.Pool, pace *rate.Limite
 		case ctx.Err() != nil:
 			return
 		default:
-			t.Logger.Warn("the simulated application failed", "step", name, "err", err)
+			t.Logger.Warn("the simulated application failed", "step", name, "error", err)
 			select {
 			case <-ctx.Done():
 			case <-time.After(retry):

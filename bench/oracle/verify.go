@@ -1,0 +1,274 @@
+package oracle
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgbell/pgbell"
+)
+
+// view is what one user should have been told in a round.
+type view struct {
+	sights map[int64]*sight
+	resets map[string][]*fact // by type
+}
+
+// verified is what a verification saw.
+type verified struct {
+	events     int // in the log
+	expected   int // deliveries, over all clients
+	excepted   int // of these, those that resets stand for
+	violations []string
+}
+
+// verify waits until what the log says has arrived, and compares.
+func (w *world) verify(ctx context.Context) (done verified, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*patience)
+	defer cancel()
+	conn, err := dial(ctx, w.postgres.URL("postgres"))
+	if err != nil {
+		return done, err
+	}
+	defer conn.Close(ctx)
+	if err := w.mark(ctx, conn); err != nil {
+		return done, err
+	}
+	log, err := w.readLog(ctx, conn)
+	if err != nil {
+		return done, err
+	}
+	byID := make(map[int64]*fact, len(log))
+	for i := range log {
+		byID[log[i].id] = &log[i]
+		if b := &log[i].body; b.Error != "" {
+			done.violations = append(done.violations, fmt.Sprintf("event %d: a change of %s was not captured: %s", log[i].id, b.Table, b.Error))
+		}
+	}
+	now, err := readTables(ctx, conn)
+	if err != nil {
+		return done, err
+	}
+	views := map[string]*view{}
+	for _, c := range w.clients {
+		if views[c.user] == nil {
+			views[c.user] = see(log, c.user, c.roles)
+		}
+	}
+	done.events = len(log)
+	deadline := time.Now().Add(w.config.Patience)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, c := range w.clients {
+		wg.Go(func() {
+			found, excepted := c.check(ctx, deadline, byID, views[c.user], now)
+			mu.Lock()
+			defer mu.Unlock()
+			done.violations = append(done.violations, found...)
+			done.expected += len(views[c.user].sights)
+			done.excepted += excepted
+		})
+	}
+	wg.Wait()
+	for _, n := range w.nodes {
+		if text := n.log.String(); strings.Contains(text, "panic:") || strings.Contains(text, "DATA RACE") {
+			done.violations = append(done.violations, n.name+" has crashed:\n"+text)
+		}
+	}
+	slices.Sort(done.violations)
+	return done, nil
+}
+
+// mark gives each user, and so the watcher, a last event.
+func (w *world) mark(ctx context.Context, conn *pgx.Conn) error {
+	for i, user := range names[:w.config.Users] {
+		_, err := conn.Exec(ctx, fmt.Sprintf(`INSERT INTO market."Stock Levels" AS s VALUES ('mark', %d, '%s', 0, 't~%s~-~mark') ON CONFLICT ("Shop", "Sku") DO UPDATE SET qty = s.qty + 1`, i, user, user))
+		if err != nil {
+			return fmt.Errorf("mark the end of a round: %w", err)
+		}
+	}
+	return nil
+}
+
+// readLog is every event since the last round. Nobody writes now, so the ids
+// that follow are higher than any that are seen.
+func (w *world) readLog(ctx context.Context, conn *pgx.Conn) ([]fact, error) {
+	found, err := conn.Query(ctx, "SELECT id, xid::text::bigint, body::text FROM pgbell.events WHERE xid >= $1::text::xid8 AND id > $2 ORDER BY id", w.lastXID, w.lastID)
+	if err != nil {
+		return nil, err
+	}
+	log, err := pgx.CollectRows(found, func(r pgx.CollectableRow) (f fact, err error) {
+		var text string
+		if err := r.Scan(&f.id, &f.xid, &text); err != nil {
+			return f, err
+		}
+		return f, json.Unmarshal([]byte(text), &f.body)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	if len(log) > 0 {
+		w.lastID = log[len(log)-1].id
+	}
+	return log, conn.QueryRow(ctx, "SELECT pg_snapshot_xmin(pg_current_snapshot())::text").Scan(&w.lastXID)
+}
+
+// total is how many events the log holds: it must be as many as were read.
+func (w *world) total(ctx context.Context) (n int, err error) {
+	conn, err := dial(ctx, w.postgres.URL("postgres"))
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(ctx)
+	return n, conn.QueryRow(ctx, "SELECT count(*) FROM pgbell.events").Scan(&n)
+}
+
+func see(log []fact, user string, roles []string) *view {
+	v := &view{sights: make(map[int64]*sight), resets: make(map[string][]*fact)}
+	for i := range log {
+		f := &log[i]
+		if f.body.Op == "reset" {
+			v.resets[f.body.Type] = append(v.resets[f.body.Type], f)
+		} else if s := f.body.see(user, roles); s != nil {
+			v.sights[f.id] = s
+		}
+	}
+	return v
+}
+
+// ledger is what one client should have received in a round, against what it
+// has.
+type ledger struct {
+	log      map[int64]*fact
+	want     *view
+	seen     map[int64][]byte
+	pending  map[int64]struct{}
+	taken    int // of the client's messages
+	gaps     int // of the client's gaps
+	stands   []stretch
+	excepted int // events that resets stand for
+	twice    []int64
+}
+
+func newLedger(log map[int64]*fact, want *view) *ledger {
+	l := &ledger{log: log, want: want, seen: make(map[int64][]byte, len(want.sights)), pending: make(map[int64]struct{}, len(want.sights))}
+	for id := range want.sights {
+		l.pending[id] = struct{}{}
+	}
+	return l
+}
+
+// take enters what has come. The caller holds the client's mutex.
+func (l *ledger) take(c *client) {
+	for _, m := range c.received[l.taken:] {
+		if l.seen[m.id] != nil {
+			l.twice = append(l.twice, m.id)
+		}
+		l.seen[m.id] = m.raw
+		delete(l.pending, m.id)
+	}
+	l.taken = len(c.received)
+	for _, g := range c.gaps[l.gaps:] {
+		if s, err := g.stretch(); err == nil {
+			l.stands = append(l.stands, s)
+			for id := range l.pending {
+				if s.holds(l.log[id]) {
+					delete(l.pending, id)
+					l.excepted++
+				}
+			}
+		}
+	}
+	l.gaps = len(c.gaps)
+}
+
+// resets is how many resets of each type are missing; negative if too many came.
+func (l *ledger) resets(c *client) map[string]int {
+	missing := map[string]int{}
+	for typ, all := range l.want.resets {
+		for _, f := range all {
+			if !slices.ContainsFunc(l.stands, func(s stretch) bool { return s.holds(f) }) {
+				missing[typ]++
+			}
+		}
+	}
+	for typ, n := range c.resets {
+		missing[typ] -= n
+	}
+	maps.DeleteFunc(missing, func(_ string, n int) bool { return n == 0 })
+	return missing
+}
+
+// check waits until the client has what it should have, and compares.
+func (c *client) check(ctx context.Context, deadline time.Time, log map[int64]*fact, want *view, now tables) (violations []string, excepted int) {
+	say := func(format string, args ...any) {
+		violations = append(violations, c.name+": "+fmt.Sprintf(format, args...))
+	}
+	l := newLedger(log, want)
+	err := c.until(ctx, time.Until(deadline), func() bool {
+		l.take(c)
+		return len(l.twice)+len(c.wrong) > 0 || len(l.pending)+len(l.resets(c))+len(c.fetching) == 0
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.take(c)
+	for _, id := range l.twice {
+		say("event %d was received twice", id)
+	}
+	for _, what := range c.wrong {
+		say("%s", what)
+	}
+	if err != nil {
+		say("%d of %d events were never received, rows of %d types are still being fetched; live %t, cursor %s", len(l.pending), len(want.sights), len(c.fetching), c.live, c.cursor)
+		for _, id := range slices.Sorted(maps.Keys(l.pending))[:min(len(l.pending), 5)] {
+			text, _ := json.Marshal(log[id].body)
+			say("lost event %d of transaction %d, seen as %s: %s", id, log[id].xid, want.sights[id].op, text)
+		}
+		for typ, n := range l.resets(c) {
+			say("%d resets of %s are missing", n, typ)
+		}
+	}
+	for id, raw := range l.seen {
+		if what := l.compare(id, raw); what != "" {
+			say("event %d: %s", id, what)
+		}
+	}
+	for _, g := range c.gaps {
+		if g.reason == pgbell.GapEpoch || g.reason == pgbell.GapCursor {
+			say("was reset with the reason %q, for which there is none", g.reason)
+		}
+	}
+	if err == nil && len(violations) == 0 && (c.rows != nil || l.excepted == 0) {
+		for typ, rows := range c.replica {
+			for _, what := range now.diverges(typ, rows, c.user, len(c.roles) > 0) {
+				say("%s", what)
+			}
+		}
+	}
+	if len(violations) > 0 {
+		violations = append(violations, c.name+": its connections:\n\t"+strings.Join(c.journal, "\n\t"))
+	}
+	c.received = slices.Clone(c.received[l.taken:])
+	c.gaps, c.wrong, c.resets = nil, nil, map[string]int{}
+	return violations, l.excepted
+}
+
+// compare says what is wrong with a message that came; empty for nothing.
+func (l *ledger) compare(id int64, raw []byte) string {
+	s, f := l.want.sights[id], l.log[id]
+	switch {
+	case f == nil:
+		return fmt.Sprintf("it is of an earlier round, or of none: %s", raw)
+	case s == nil:
+		text, _ := json.Marshal(f.body)
+		return fmt.Sprintf("it is none of this user's: got %s of %s", raw, text)
+	}
+	return f.body.compare(raw, s)
+}
