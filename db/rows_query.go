@@ -28,7 +28,7 @@ func (q *rowsSQL) arg(v any) string {
 //	    UNION
 //	    (SELECT …)
 //	), page AS (SELECT * FROM mine ORDER BY … LIMIT 1001)
-//	SELECT t."id"::text, (SELECT row_to_json(r) …)::text, CASE WHEN t."provider_id" = $1 THEN … END
+//	SELECT t."id"::text, (SELECT row_to_json(r.*) …)::text, CASE WHEN t."provider_id" = $1 THEN … END
 //	  FROM page JOIN public.bookings AS t ON … ORDER BY …
 func (t *table) query(request RowsQuery, after []string, limit int) (rowsSQL, error) {
 	var q rowsSQL
@@ -137,5 +137,6 @@ func rowJSON(columns []tableColumn) string {
 	for i, c := range columns {
 		names[i] = "t." + c.sql
 	}
-	return "(SELECT row_to_json(r)::text FROM (SELECT " + strings.Join(names, ", ") + ") AS r)"
+	// r.* is the row, also where a column is called r.
+	return "(SELECT row_to_json(r.*)::text FROM (SELECT " + strings.Join(names, ", ") + ") AS r)"
 }

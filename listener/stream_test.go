@@ -123,10 +123,11 @@ func TestUnseenTransactionHoldsALowId(t *testing.T) {
 	require.Zero(t, r.direct.Load(), "event 1 was missing")
 
 	run(t, early, "COMMIT")
-	r.delivered(t, n+3)
-	record(t, late, body(3, 2))
-	require.Equal(t, []int64{2, 3, 1, 4}, ids(r.delivered(t, n+4), n))
-	require.Equal(t, int64(1), r.direct.Load(), "all before it are there, without a mark")
+	require.Equal(t, []int64{2, 3, 1}, ids(r.delivered(t, n+3), n))
+	for total := n + 4; r.direct.Load() == 0; total++ { // a safety round may be first
+		record(t, late, body(3, total))
+		r.delivered(t, total)
+	}
 }
 
 // An id that never comes, because its transaction rolled back, holds up bells

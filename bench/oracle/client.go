@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,7 @@ type client struct {
 	wrong    []string             // breaches of the contract found on the way
 	order    map[string]int64     // by row, the last id
 	fetching map[string]*fetching // by type
+	stale    map[string]bool      // by type: it cannot be fetched
 	journal  []string             // what became of the last connections
 }
 
@@ -100,7 +102,7 @@ func newClient(name, user string, roles []string, seed uint64) *client {
 		changed: make(chan struct{}, 1),
 		replica: replica{"order": {}, "item": {}, "stock": {}},
 		resets:  map[string]int{}, order: map[string]int64{},
-		fetching: map[string]*fetching{},
+		fetching: map[string]*fetching{}, stale: map[string]bool{},
 	}
 }
 
@@ -137,6 +139,13 @@ func (c *client) breach(what string) {
 	c.signal()
 }
 
+// place is the client's cursor.
+func (c *client) place() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cursor
+}
+
 // signal tells whoever waits that something came. The caller holds the mutex.
 func (c *client) signal() {
 	select {
@@ -149,6 +158,10 @@ func (c *client) signal() {
 func (c *client) note(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.noteLocked("%s", fmt.Sprintf(format, args...))
+}
+
+func (c *client) noteLocked(format string, args ...any) {
 	c.journal = append(c.journal, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 	if len(c.journal) > 200 {
 		c.journal = slices.Clone(c.journal[100:])
@@ -179,9 +192,7 @@ func (c *client) follow(ctx context.Context) error {
 	dialer := websocket.Dialer{HandshakeTimeout: dialTimeout, ReadBufferSize: 16 << 10}
 	header := http.Header{}
 	byHeader := c.r.IntN(2) == 0
-	c.mu.Lock()
-	had := c.cursor
-	c.mu.Unlock()
+	had := c.place()
 	// A cursor can only go with the message, so the header is for the first time.
 	if byHeader && had == "" {
 		header.Set("Authorization", "Bearer "+token)
@@ -225,7 +236,7 @@ func (c *client) follow(ctx context.Context) error {
 			} else {
 				c.counters.closed(0)
 			}
-			c.note("closed: %v", err)
+			c.note("closed with cursor %s: %v", c.place(), err)
 			return err
 		}
 		if err := c.take(ctx, raw, had); err != nil {
@@ -285,6 +296,9 @@ func (c *client) take(ctx context.Context, raw []byte, had string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.signal()
+	if !strings.HasSuffix(e.Event, "_update") {
+		c.noteLocked("%s", raw)
+	}
 	switch e.Event {
 	case "order_update", "item_update", "stock_update":
 		c.apply(&e, raw)
@@ -308,7 +322,7 @@ func (c *client) take(ctx context.Context, raw []byte, had string) error {
 		c.counters.reset(e.Data.Reason)
 		if e.Data.Type != "" {
 			c.resets[e.Data.Type]++
-			c.fetch(ctx, e.Data.Type)
+			c.fetch(ctx, e.Data.Type, e.Data.Reason)
 		} else {
 			c.lost(ctx, e.Cursor, e.Data.Reason)
 		}
@@ -361,7 +375,7 @@ func (c *client) lost(ctx context.Context, cursor, reason string) {
 	c.gaps = append(c.gaps, gap{c.cursor, cursor, reason})
 	c.cursor = cursor
 	for typ := range c.replica {
-		c.fetch(ctx, typ)
+		c.fetch(ctx, typ, reason)
 	}
 }
 

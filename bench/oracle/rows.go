@@ -51,9 +51,10 @@ func keyOf(typ string, row json.RawMessage) (string, error) {
 // rows that the client has, and again to those that were fetched: it may be
 // newer than they are. If it is older, the newer follows. The caller holds the
 // mutex.
-func (c *client) fetch(ctx context.Context, typ string) {
+func (c *client) fetch(ctx context.Context, typ, reason string) {
 	if c.rows == nil {
-		clear(c.replica[typ]) // right after a truncation alone
+		clear(c.replica[typ]) // which is right after a truncation alone
+		c.stale[typ] = c.stale[typ] || reason != "truncate"
 		return
 	}
 	if f := c.fetching[typ]; f != nil {

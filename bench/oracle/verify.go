@@ -48,7 +48,7 @@ func (w *world) verify(ctx context.Context) (done verified, err error) {
 	byID := make(map[int64]*fact, len(log))
 	for i := range log {
 		byID[log[i].id] = &log[i]
-		if b := &log[i].body; b.Error != "" {
+		if b := &log[i].body; b.Error != "" && !excusable(b.Error) {
 			done.violations = append(done.violations, fmt.Sprintf("event %d: a change of %s was not captured: %s", log[i].id, b.Table, b.Error))
 		}
 	}
@@ -64,26 +64,31 @@ func (w *world) verify(ctx context.Context) (done verified, err error) {
 	}
 	done.events = len(log)
 	deadline := time.Now().Add(w.config.Patience)
-	var mu sync.Mutex
+	found := make([][]string, len(w.clients))
+	excepted := make([]int, len(w.clients))
 	var wg sync.WaitGroup
-	for _, c := range w.clients {
-		wg.Go(func() {
-			found, excepted := c.check(ctx, deadline, byID, views[c.user], now)
-			mu.Lock()
-			defer mu.Unlock()
-			done.violations = append(done.violations, found...)
-			done.expected += len(views[c.user].sights)
-			done.excepted += excepted
-		})
+	for i, c := range w.clients {
+		wg.Go(func() { found[i], excepted[i] = c.check(ctx, deadline, byID, views[c.user], now) })
 	}
 	wg.Wait()
+	for i, c := range w.clients {
+		done.violations = append(done.violations, found[i]...)
+		done.expected += len(views[c.user].sights)
+		done.excepted += excepted[i]
+	}
 	for _, n := range w.nodes {
 		if text := n.log.String(); strings.Contains(text, "panic:") || strings.Contains(text, "DATA RACE") {
 			done.violations = append(done.violations, n.name+" has crashed:\n"+text)
 		}
 	}
-	slices.Sort(done.violations)
 	return done, nil
+}
+
+// excusable reports whether a change may go uncaptured for this reason, so that
+// clients are told to fetch: a trigger that reads a table which another session
+// is about to truncate can be part of a deadlock.
+func excusable(reason string) bool {
+	return strings.HasPrefix(reason, "40P01") || strings.HasPrefix(reason, "55P03")
 }
 
 // mark gives each user, and so the watcher, a last event.
@@ -227,6 +232,7 @@ func (c *client) check(ctx context.Context, deadline time.Time, log map[int64]*f
 	}
 	if err != nil {
 		say("%d of %d events were never received, rows of %d types are still being fetched; live %t, cursor %s", len(l.pending), len(want.sights), len(c.fetching), c.live, c.cursor)
+		say("lost are %v; received were %d to %d", slices.Sorted(maps.Keys(l.pending)), slices.Min(append(slices.Collect(maps.Keys(l.seen)), 1<<62)), slices.Max(append(slices.Collect(maps.Keys(l.seen)), 0)))
 		for _, id := range slices.Sorted(maps.Keys(l.pending))[:min(len(l.pending), 5)] {
 			text, _ := json.Marshal(log[id].body)
 			say("lost event %d of transaction %d, seen as %s: %s", id, log[id].xid, want.sights[id].op, text)
@@ -245,8 +251,11 @@ func (c *client) check(ctx context.Context, deadline time.Time, log map[int64]*f
 			say("was reset with the reason %q, for which there is none", g.reason)
 		}
 	}
-	if err == nil && len(violations) == 0 && (c.rows != nil || l.excepted == 0) {
+	if err == nil && len(violations) == 0 {
 		for typ, rows := range c.replica {
+			if c.stale[typ] {
+				continue
+			}
 			for _, what := range now.diverges(typ, rows, c.user, len(c.roles) > 0) {
 				say("%s", what)
 			}

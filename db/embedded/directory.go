@@ -3,11 +3,13 @@
 package embedded
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -172,15 +174,33 @@ func (d *directory) init(ctx context.Context, bin binaries, acc account, opts Op
 	if opts.Settings["fsync"] == "off" {
 		args = append(args, "--no-sync")
 	}
-	out, err := acc.command(ctx, bin.path("initdb"), args...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("initdb: %w\n%s", err, lastLines(out))
+	if err := d.runGuarded(acc.command(ctx, bin.path("initdb"), args...), "data.new"); err != nil {
+		return "", err
 	}
 	if err := os.Rename(fresh, d.join("data")); err != nil {
 		return "", err
 	}
 	opts.Logger.InfoContext(ctx, "database cluster created", "dir", d.path, "postgres", bin.version, "took", time.Since(began))
 	return password, nil
+}
+
+// runGuarded runs a program to its end, or to ours.
+func (d *directory) runGuarded(cmd *exec.Cmd, sign string) (err error) {
+	g, err := newGuard(d, sign)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = g.release() }() // one that was killed is gone as well
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	watchErr := g.watch(cmd.Process.Pid)
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, lastLines(out.Bytes()))
+	}
+	return watchErr
 }
 
 // lastLines is the end of what a program said, for an error.

@@ -1,11 +1,12 @@
-# Waits beside a private Postgres for the process that started it.
+# Waits beside a private Postgres, or its initdb, for the process that started
+# it.
 #
 # That process first writes Postgres's pid, and later, when Postgres has ended,
 # a word. Should the pipe close without the word, the process is gone and
 # Postgres is to follow: sessions ended, checkpoint written, then the directory
 # removed if it was temporary.
 #
-#   $1  the path of postmaster.pid, which is there as long as Postgres runs
+#   $1  a path that is there as long as the program may run: postmaster.pid
 #   $2  a directory to remove afterwards, or nothing
 trap '' HUP INT QUIT TERM
 read -r pid || exit 0

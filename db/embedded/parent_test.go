@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,7 +25,7 @@ import (
 const childVariable = "PGBELL_TEST_EMBEDDED_DIR"
 
 func child(dir string) {
-	signal.Ignore(syscall.SIGINT)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGINT) // survive it
 	s, err := Start(context.Background(), Options{Dir: dir, Settings: fast})
 	if err != nil {
 		fmt.Println(err)
@@ -147,6 +148,30 @@ func TestTemporaryDirectoryEndsWithItsParent(t *testing.T) {
 		_, err := os.Stat(p.dir)
 		return os.IsNotExist(err)
 	}, 30*time.Second, 20*time.Millisecond)
+}
+
+// Killed while it makes a cluster: initdb ends, and nothing stays.
+func TestInterruptedInitdb(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Dir(newDir(t))
+	for name, script := range map[string]string{
+		"postgres": "#!/bin/sh\necho 'postgres (PostgreSQL) 17.5'\n",
+		"initdb":   "#!/bin/sh\necho $$ > \"$2/started\"\nexec sleep 1000\n", // initdb --pgdata …/data.new
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(script), 0o755))
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), childVariable+"=", "TMPDIR="+dir, BinariesVariable+"="+dir)
+	require.NoError(t, cmd.Start())
+	matches := func(pattern string) int {
+		found, err := filepath.Glob(filepath.Join(dir, pattern))
+		require.NoError(t, err)
+		return len(found)
+	}
+	require.Eventually(t, func() bool { return matches("pgbell-*/data.new/started") == 1 }, 30*time.Second, 20*time.Millisecond)
+	require.NoError(t, cmd.Process.Kill())
+	_ = cmd.Wait()
+	require.Eventually(t, func() bool { return matches("pgbell-*") == 0 }, 30*time.Second, 20*time.Millisecond)
 }
 
 func TestInterruptOfTheTerminal(t *testing.T) {

@@ -54,7 +54,7 @@ func launch(ctx context.Context, s *Server, port int) (_ *process, err error) {
 	cmd := s.account.command(context.WithoutCancel(ctx), s.binaries.path("postgres"), s.arguments(port)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{lock}
-	g, err := newGuard(s.dir)
+	g, err := newGuard(s.dir, "data/postmaster.pid")
 	if err != nil {
 		return nil, err
 	}
@@ -181,13 +181,15 @@ func (p *process) stop(ctx context.Context, mode Mode) error {
 //go:embed guard.sh
 var guardScript string
 
-// guard stops Postgres if we end before it does.
+// guard stops Postgres, or initdb, if we end before it does.
 type guard struct {
 	cmd  *exec.Cmd
 	pipe *os.File // closed by our death, whatever it was
 }
 
-func newGuard(d *directory) (*guard, error) {
+// newGuard starts one for a program that is there no longer than the file
+// sign is in d.
+func newGuard(d *directory, sign string) (*guard, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -197,7 +199,7 @@ func newGuard(d *directory) (*guard, error) {
 	if d.temporary {
 		remove = d.path
 	}
-	cmd := account{}.command(context.Background(), "/bin/sh", "-c", guardScript, "pgbell-guard", d.join("data/postmaster.pid"), remove)
+	cmd := account{}.command(context.Background(), "/bin/sh", "-c", guardScript, "pgbell-guard", d.join(sign), remove)
 	cmd.Stdin = r
 	if err := cmd.Start(); err != nil {
 		return nil, errors.Join(fmt.Errorf("start guard: %w", err), w.Close())
@@ -211,7 +213,7 @@ func (g *guard) watch(pid int) error {
 	return err
 }
 
-// release sends the guard home. It is called once, when Postgres has ended.
+// release sends the guard home. It is called once, when the program has ended.
 func (g *guard) release() error {
 	_, err := fmt.Fprint(g.pipe, "done\ndone\n")
 	return errors.Join(err, g.pipe.Close(), g.cmd.Wait())

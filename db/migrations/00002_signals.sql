@@ -39,11 +39,15 @@ BEGIN
         -- What expired leaves with the next that comes, so the table stays small.
         DELETE FROM pgbell.revocations
          WHERE id IN (SELECT e.id FROM pgbell.revocations AS e WHERE e.expires_at < clock_timestamp() FOR UPDATE SKIP LOCKED);
-    ELSIF TG_OP = 'DELETE' AND NOT EXISTS (SELECT FROM old_rows AS r WHERE r.expires_at IS NULL OR r.expires_at > clock_timestamp()) THEN
-        RETURN NULL; -- nodes forget what expired by themselves
-    ELSE
-        PERFORM pgbell.record(ARRAY['{"type":"pgbell.revocation","op":"publish","action":"changed"}']);
+        RETURN NULL;
     END IF;
+    IF TG_OP = 'DELETE' THEN
+        PERFORM FROM old_rows AS r WHERE r.expires_at IS NULL OR r.expires_at > clock_timestamp();
+        IF NOT FOUND THEN
+            RETURN NULL; -- nodes forget what expired by themselves
+        END IF;
+    END IF;
+    PERFORM pgbell.record(ARRAY['{"type":"pgbell.revocation","op":"publish","action":"changed"}']);
     RETURN NULL;
 END
 $$;
