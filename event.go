@@ -17,7 +17,8 @@ const (
 	Update Op = "update" // a visible column or an owner changed
 	Delete Op = "delete" // the row is gone
 	// Reset says that what anybody holds of this type may be stale: the table
-	// was truncated, or a change could not be captured.
+	// was truncated, a change could not be captured, or two changes missed each
+	// other.
 	Reset Op = "reset"
 	// Publish is an explicit broadcast; no row stands behind it.
 	Publish Op = "publish"
@@ -55,7 +56,8 @@ type Body struct {
 	Was map[string]string `json:"was,omitempty"`
 	// Watchers are the token roles that see every row of this type.
 	Watchers []string `json:"watchers,omitempty"`
-	// Users are the user ids that a Publish is addressed to.
+	// Users are the user ids that a Publish is addressed to, or a Reset that
+	// is not for everybody.
 	Users []string `json:"users,omitempty"`
 	// Data is the row's columns that every audience sees: after an Insert or
 	// Update. Null for a Delete. For a Publish it is whatever was published.
@@ -65,7 +67,7 @@ type Body struct {
 	Old json.RawMessage `json:"old,omitempty"`
 	// Only holds, by audience, the columns that this audience alone sees.
 	Only map[string]Columns `json:"only,omitempty"`
-	// Reason says why a Reset happened: truncate or capture_failed.
+	// Reason says why a Reset happened: truncate, capture_failed or owner_race.
 	Reason string `json:"reason,omitempty"`
 	// Error is for operators: what failed when Reason is capture_failed. It
 	// never leaves the server.

@@ -241,8 +241,8 @@ func slice(v any) []any    { s, _ := v.([]any); return s }
 // for these values sees them, and returns what its scans of the log looked at.
 func explain(t *testing.T, conn *pgx.Conn, query string, args ...string) map[string]float64 {
 	t.Helper()
-	for i := len(args) - 1; i >= 0; i-- {
-		query = strings.ReplaceAll(query, fmt.Sprintf("$%d", i+1), args[i])
+	for i, arg := range slices.Backward(args) {
+		query = strings.ReplaceAll(query, fmt.Sprintf("$%d", i+1), arg)
 	}
 	var text []byte
 	require.NoError(t, conn.QueryRow(t.Context(), "EXPLAIN (ANALYZE, FORMAT json) "+query, pgx.QueryExecModeSimpleProtocol).Scan(&text))

@@ -79,16 +79,16 @@ func (t *table) query(request RowsQuery, after []string, limit int) (rowsSQL, er
 		fmt.Fprintf(&q.text, "t.%s::text, ", c.sql)
 	}
 	q.text.WriteString(rowJSON(t.visible))
-	parents := ""
+	var parents strings.Builder
 	for _, o := range t.only {
 		owned, possible := o.owner.column.ownedBy(o.owner.alias(), request.User, user)
 		if possible {
 			fmt.Fprintf(&q.text, ",\n       CASE WHEN %s THEN %s END", owned, rowJSON(o.columns))
-			parents += o.owner.join("\n  LEFT JOIN")
+			parents.WriteString(o.owner.join("\n  LEFT JOIN"))
 		}
 	}
 	fmt.Fprintf(&q.text, "\n  FROM page JOIN %s AS t ON %s%s\n ORDER BY %s",
-		t.sql, strings.Join(join, " AND "), parents, strings.Join(byTable, ", "))
+		t.sql, strings.Join(join, " AND "), parents.String(), strings.Join(byTable, ", "))
 	return q, nil
 }
 

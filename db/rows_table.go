@@ -58,6 +58,7 @@ type tableColumn struct {
 	sortable bool
 	keyPart  int // position in the primary key; -1: none
 	leading  bool
+	virtual  bool // computed when read; no event has it
 }
 
 // resolveTable asks the catalog for what t names.
@@ -74,7 +75,7 @@ func resolveTable(ctx context.Context, pool *pgxpool.Pool, t Table) (*table, err
 		return nil, err
 	}
 	if t.AllColumns {
-		resolved.visible = columns
+		resolved.visible = slices.DeleteFunc(slices.Clone(columns), func(c tableColumn) bool { return c.virtual })
 	}
 	// What belongs to one audience is not everybody's, wherever else it stands.
 	for _, names := range t.Only {
@@ -90,10 +91,13 @@ func resolveTable(ctx context.Context, pool *pgxpool.Pool, t Table) (*table, err
 		if o.Via == nil {
 			owner.column, err = one(columns, o.Column)
 		} else {
-			err = owner.via(ctx, pool, t, columns, o.Via, i)
+			owner.column, owner.parent, err = resolveVia(ctx, pool, t, columns, o.Via)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("owner %s: %w", o.Audience, err)
+		}
+		if owner.parent != nil {
+			owner.parent.number = i
 		}
 		resolved.owners = append(resolved.owners, owner)
 	}
@@ -111,34 +115,31 @@ func resolveTable(ctx context.Context, pool *pgxpool.Pool, t Table) (*table, err
 	return resolved, nil
 }
 
-// via finds the owner in another table.
-func (o *tableOwner) via(ctx context.Context, pool *pgxpool.Pool, t Table, columns []tableColumn, v *TableVia, number int) error {
+// resolveVia finds the owner's column in another table.
+func resolveVia(ctx context.Context, pool *pgxpool.Pool, t Table, columns []tableColumn, v *TableVia) (owner tableColumn, p *tableParent, err error) {
+	p = &tableParent{sql: pgx.Identifier{v.Schema, v.Name}.Sanitize()}
+	if p.column, err = one(columns, v.Column); err != nil {
+		return owner, nil, err
+	}
 	parents, err := tableColumns(ctx, pool, v.Schema, v.Name)
 	if err != nil {
-		return err
-	}
-	p := &tableParent{sql: pgx.Identifier{v.Schema, v.Name}.Sanitize(), number: number}
-	if p.column, err = one(columns, v.Column); err != nil {
-		return err
+		return owner, nil, err
 	}
 	referenced, err := referencedColumn(ctx, pool, t, v)
 	if err != nil {
-		return err
+		return owner, nil, err
 	}
+	var names []string // the primary key
 	if referenced != "" {
-		p.key, err = one(parents, referenced)
-	} else {
-		var key []tableColumn
-		if key, err = keyOf(parents, nil); err == nil {
-			p.key = key[0]
-		}
+		names = []string{referenced}
 	}
+	key, err := keyOf(parents, names)
 	if err != nil {
-		return err
+		return owner, nil, err
 	}
-	o.parent = p
-	o.column, err = one(parents, v.Owner)
-	return err
+	p.key = key[0]
+	owner, err = one(parents, v.Owner)
+	return owner, p, err
 }
 
 func tableColumns(ctx context.Context, pool *pgxpool.Pool, schema, name string) ([]tableColumn, error) {
@@ -157,7 +158,7 @@ SELECT c.oid FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
 		return nil, err
 	}
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (c tableColumn, err error) {
-		err = row.Scan(&c.name, &c.typ, &c.family, &c.sortable, &c.keyPart, &c.leading)
+		err = row.Scan(&c.name, &c.typ, &c.family, &c.sortable, &c.keyPart, &c.leading, &c.virtual)
 		c.sql = pgx.Identifier{c.name}.Sanitize()
 		return c, err
 	})

@@ -307,10 +307,14 @@ func TestRowsAreWrittenAsEvents(t *testing.T) {
 			id int PRIMARY KEY, owner text,
 			ts timestamptz, tsn timestamp, d date, tz timetz, iv interval, num numeric, f4 float4, f8 float8, m money,
 			b bytea, j json, jb jsonb, arr text[], tsarr timestamptz[], rng tstzrange, p pair, pt point, u uuid, bits bit(3), x xml, n text, "Quoted ""x" text);`
-	r := newReader(t, sql, db.RowsOptions{}, db.Table{Type: "everything", Schema: "public", Name: "everything", AllColumns: true,
-		Owners: []db.TableOwner{{Audience: "a", Column: "owner"}}, Only: map[string][]string{"a": {"n"}}})
-	_, err := triggers.Apply(t.Context(), r.conn, []triggers.Watch{{Table: triggers.Name{Schema: "public", Name: "everything"}, Type: "everything",
-		Owners: []triggers.Owner{{Audience: "a", Column: "owner"}}, AllColumns: true, Only: map[string][]string{"a": {"n"}}}}, triggers.ApplyOptions{})
+	r := newReader(t, sql, db.RowsOptions{}, db.Table{
+		Type: "everything", Schema: "public", Name: "everything", AllColumns: true,
+		Owners: []db.TableOwner{{Audience: "a", Column: "owner"}}, Only: map[string][]string{"a": {"n"}},
+	})
+	_, err := triggers.Apply(t.Context(), r.conn, []triggers.Watch{{
+		Table: triggers.Name{Schema: "public", Name: "everything"}, Type: "everything",
+		Owners: []triggers.Owner{{Audience: "a", Column: "owner"}}, AllColumns: true, Only: map[string][]string{"a": {"n"}},
+	}}, triggers.ApplyOptions{})
 	require.NoError(t, err)
 	at := position(t, r.conn).Snapshot()
 	r.exec(`SET TimeZone = 'America/New_York'; SET DateStyle = 'German'; SET IntervalStyle = 'sql_standard'; SET bytea_output = 'escape'; SET extra_float_digits = 0`)
@@ -332,12 +336,16 @@ func TestRowsAreWrittenAsEvents(t *testing.T) {
 func TestRowsAndTheirCursorAreOne(t *testing.T) {
 	t.Parallel()
 	r := newReader(t, marketplace, db.RowsOptions{}, bookings)
-	_, err := triggers.Apply(t.Context(), r.conn, []triggers.Watch{{Table: triggers.Name{Schema: "public", Name: "bookings"}, Type: "booking",
+	_, err := triggers.Apply(t.Context(), r.conn, []triggers.Watch{{
+		Table: triggers.Name{Schema: "public", Name: "bookings"}, Type: "booking",
 		Owners:  []triggers.Owner{{Audience: "client", Column: "client_id"}},
-		Columns: []string{"id", "client_id", "status"}}}, triggers.ApplyOptions{})
+		Columns: []string{"id", "client_id", "status"},
+	}}, triggers.ApplyOptions{})
 	require.NoError(t, err)
-	r.rows, err = db.NewRows(t.Context(), r.pool, []db.Table{{Type: "booking", Schema: "public", Name: "bookings",
-		Owners: []db.TableOwner{{Audience: "client", Column: "client_id"}}, Columns: []string{"id", "client_id", "status"}}}, db.RowsOptions{Rows: 7})
+	r.rows, err = db.NewRows(t.Context(), r.pool, []db.Table{{
+		Type: "booking", Schema: "public", Name: "bookings",
+		Owners: []db.TableOwner{{Audience: "client", Column: "client_id"}}, Columns: []string{"id", "client_id", "status"},
+	}}, db.RowsOptions{Rows: 7})
 	require.NoError(t, err)
 	h := db.NewHistory(r.pool, db.HistoryOptions{})
 	writing := make(chan error, 1)

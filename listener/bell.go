@@ -22,8 +22,8 @@ const maxRung = 1024
 const straggler = 2 * time.Millisecond
 
 // asleep waits by the bell and delivers what bells carry. It returns nil when a
-// read is due: a bell could not be delivered at once, or the safety round has
-// come.
+// read is due: a bell could not be delivered at once, the safety round has come,
+// or somebody asked for it.
 func (s *session) asleep(ctx context.Context) error {
 	due := s.lastRead.Add(s.opts.SafetyInterval)
 	for time.Now().Before(due) && s.cursor.Bells() <= maxBells {
@@ -72,10 +72,15 @@ func (s *session) take(n *pgconn.Notification) bool {
 	return known || direct
 }
 
-// hear waits for a bell until due; then it returns nil.
+// hear waits for a bell until due, or until somebody asks for a read; then it
+// returns nil.
 func (s *session) hear(ctx context.Context, due time.Time) (*pgconn.Notification, error) {
 	until, cancel := context.WithDeadline(ctx, due)
 	defer cancel()
+	if !s.waker.sleep(cancel) {
+		return nil, nil
+	}
+	defer s.waker.wake()
 	n, err := s.conn.WaitForNotification(until)
 	switch {
 	case n != nil:

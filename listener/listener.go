@@ -76,6 +76,7 @@ func (o Options) withDefaults() Options {
 type Listener struct {
 	opts  Options
 	ready chan struct{}
+	waker waker
 
 	// The rest belongs to the goroutine of Run.
 	cursor  pgbell.Cursor // what was delivered

@@ -28,6 +28,7 @@ var errSilent = errors.New("read the event log: the database has gone silent")
 // the next read, which is due at once.
 func (s *session) read(ctx context.Context, patience time.Duration) error {
 	began := time.Now()
+	s.waker.answer()
 	ctx, progress, stop := watch(ctx, patience)
 	defer stop()
 

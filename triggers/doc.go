@@ -42,10 +42,24 @@
 //     transaction. If they are not found there either, the payments get a
 //     reset.
 //
-// Two transactions that do not see each other, one that changes a payment and
-// one that gives its booking to somebody else, can still miss each other's
-// change. Only locks would prevent it, and those could make writers wait or
-// deadlock, which is worse.
+// # Changes that miss each other
+//
+// One transaction changes a payment, another gives its booking to somebody
+// else; neither sees the other before it commits. No lock that a writer could
+// take without waiting would help: whichever of the two commits first has had
+// its last word, and what it could say then would be heard too early. So it is
+// found out afterwards:
+//
+//   - Every event of a payment tells the booking's key and the snapshot of the
+//     look-up, in via.
+//   - Whoever moves owners leaves a note in pgbell.owner_moves: which bookings,
+//     the users before and after, its own snapshot.
+//   - pgbell.settle_owner_moves, called by a node, waits until all who could
+//     have missed the move have ended. If neither of two saw the other, it
+//     records a reset for those users. It reads the log, so that also holds for
+//     prepared transactions and after a restart.
+//
+// docs/event-log.md tells what that leaves open.
 //
 // # Rows written twice
 //

@@ -22,6 +22,7 @@ var functionTemplate = template.Must(template.New("function").Parse(functionText
 type operation struct {
 	Name   string
 	Before string // statements
+	Moves  string // SELECTs of the notes for pgbell.owner_moves
 	Query  string
 }
 
@@ -76,6 +77,7 @@ func (t *target) function() *function {
 		Title             string
 		Declare           lines
 		Truncate, Failure string
+		Anywhere          string // notes of moves of nobody knows which parents
 		MayLose           bool
 		Operations        []operation
 	}
@@ -101,6 +103,13 @@ func (t *target) function() *function {
 			truncate = append(truncate, "            "+literal(reset(w, "truncate")+"}"))
 		}
 	}
+	var anywhere []string
+	for _, c := range t.children {
+		if note := "            " + movedAnywhere(c.watched); !slices.Contains(anywhere, note) {
+			anywhere = append(anywhere, note)
+		}
+	}
+	data.Anywhere = strings.Join(anywhere, ",\n")
 	data.Truncate, data.Failure = strings.Join(truncate, ",\n"), strings.Join(failure, ",\n")
 
 	for _, event := range t.events() {
@@ -113,17 +122,18 @@ func (t *target) function() *function {
 			// Leave, then read: a table may be its own parent.
 			before = append(t.leaveOwners(ch), read...)
 		}
-		var queries []string
+		var queries, moves []string
 		if t.watch != nil {
 			queries = append(queries, eventQuery(t.watch, ch).indent(16).String())
 		}
 		for _, c := range t.children {
 			if ch == updated || !c.parent.immediate {
 				queries = append(queries, movedQuery(c, ch).indent(16).String())
+				moves = append(moves, movesQuery(c, ch).indent(16).String())
 			}
 		}
 		union := "\n" + strings.Repeat(" ", 16) + "UNION ALL\n"
-		data.Operations = append(data.Operations, operation{event, before.indent(12).String(), strings.Join(queries, union)})
+		data.Operations = append(data.Operations, operation{event, before.indent(12).String(), strings.Join(moves, union), strings.Join(queries, union)})
 	}
 
 	var b bytes.Buffer

@@ -63,6 +63,25 @@ func (r replica) apply(t testing.TB, events []pgbell.Event) {
 	}
 }
 
+// follow takes an event of rows that others write at the same time.
+func (r replica) follow(e pgbell.Event) {
+	key := string(e.Key)
+	for _, owners := range []map[string]string{e.Was, e.Owners} {
+		for _, u := range owners {
+			delete(r[u], key)
+		}
+	}
+	if e.Op == pgbell.Delete {
+		return
+	}
+	for _, u := range e.Owners {
+		if r[u] == nil {
+			r[u] = make(map[string]string)
+		}
+		r[u][key] = string(e.Data)
+	}
+}
+
 // truth is what every user should hold.
 func (d *database) truth() replica {
 	d.t.Helper()

@@ -134,7 +134,7 @@ func resolve(ctx context.Context, tx pgx.Tx, watches []Watch) (*resolution, erro
 	}
 	var migrated, mayCreate bool
 	err := tx.QueryRow(ctx, `
-SELECT to_regprocedure('pgbell.record(text[], boolean)') IS NOT NULL,
+SELECT to_regprocedure('pgbell.settle_owner_moves()') IS NOT NULL,
        coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'pgbell'), false)`).Scan(&migrated, &mayCreate)
 	switch {
 	case err != nil:

@@ -139,28 +139,8 @@ func movedQuery(c child, ch change) lines {
 		fmt.Sprintf("-- %s: rows whose %s %s, found by %s.", comment(c.Type), comment(p.relation.name.String()), verb, comment(p.column.name)),
 	}
 	q = append(q, selectBody(c.watched, moved, p)...)
-	switch ch {
-	case inserted:
-		q = append(q, newRows(p.relation, []column{p.key}, "after").after("  FROM ")...)
-		q = append(q, "  LEFT JOIN new_rows AS before ON false")
-	case deleted:
-		q = append(q, "  FROM old_rows AS before", "  LEFT JOIN old_rows AS after ON false")
-	default:
-		join := "  JOIN "
-		if !p.immediate {
-			join = "  FULL JOIN "
-		}
-		q = append(q, "  FROM old_rows AS before")
-		q = append(q, newRows(p.relation, []column{p.key}, "after").after(join)...)
-		q = append(q, joinKeys("    ON ", "before", "after", []column{p.key})...)
-	}
-	key := "after." + p.key.sql
-	switch {
-	case ch == deleted:
-		key = "before." + p.key.sql
-	case ch == updated && !p.immediate:
-		key = fmt.Sprintf("coalesce(after.%s, before.%s)", p.key.sql, p.key.sql)
-	}
+	q = append(q, movedRows(p, ch)...)
+	key := movedKey(p, ch)
 	q = append(q,
 		"       -- OFFSET 0: found by index, also by a plan that was made for many.",
 		fmt.Sprintf(" CROSS JOIN LATERAL (SELECT * FROM %s AS child WHERE child.%s = %s OFFSET 0) AS new", c.relation.sql, p.column.sql, key),
@@ -212,6 +192,9 @@ func selectBody(w *watched, ch change, by *parent) lines {
 			roles[i] = jsonText(role)
 		}
 		add(literal(`"watchers":[` + strings.Join(roles, ",") + `]`))
+	}
+	if len(w.parents) > 0 {
+		parts = append(parts, viaJSON(w, ch))
 	}
 	parts = append(parts, columnsJSON(w.columns, w.key, ch)...)
 	if len(w.only) > 0 {

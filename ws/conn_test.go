@@ -175,11 +175,12 @@ func TestSlowClientResumes(t *testing.T) {
 	s := serve(t, Options{QueueBytes: 32 << 10, Trace: &Trace{Slow: func() { slow <- struct{}{} }}}, HandlerOptions{}).live()
 	c, m := s.connect(t, "u", "")
 	require.NoError(t, c.NetConn().(*net.TCPConn).SetReadBuffer(4096))
-	var last int64
-	for cut := false; !cut; {
-		s.db.insert("u")
-		last = s.db.nextID - 1
-		s.bell(last)
+	last := int64(0)
+	for cut := false; !cut; last++ {
+		// Large, so that the kernel's buffers are soon full.
+		s.change(func(e *pgbell.Event) {
+			e.Owners, e.Data = map[string]string{"client": "u"}, []byte(`"`+strings.Repeat("x", 8<<10)+`"`)
+		})
 		select {
 		case <-slow:
 			cut = true

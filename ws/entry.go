@@ -36,7 +36,10 @@ const entryOverhead = 512
 // newEntry finds the rooms of an event.
 func newEntry(e pgbell.Event) *entry {
 	en := &entry{event: e}
-	if e.Op == pgbell.Reset {
+	if isSignal(&e) {
+		return en
+	}
+	if everybody(&e) {
 		en.rooms = []string{everyone}
 		return en
 	}

@@ -59,13 +59,15 @@ var (
 	errAuthTimeout     = &Error{"auth_timeout", "No token came in time.", false, 0, CloseUnauthenticated, "connect again and send authenticate at once"}
 	errTokenInvalid    = &Error{"token_invalid", "The token is not accepted.", false, http.StatusUnauthorized, CloseUnauthenticated, "sign in again"}
 	errTokenExpired    = &Error{"token_expired", "The token has expired.", false, http.StatusUnauthorized, CloseExpired, "get a new token, then resume with the cursor"}
+	errTokenRevoked    = &Error{"token_revoked", "The token has been revoked.", false, http.StatusUnauthorized, CloseRevoked, "sign in again"}
 	errAuthUnavailable = &Error{"auth_unavailable", "Tokens cannot be verified now.", true, http.StatusServiceUnavailable, CloseTryLater, "try again with back-off"}
 	errBadRequest      = &Error{"bad_request", "The request could not be understood.", false, http.StatusBadRequest, 0, "correct the request"}
+	errUnknownType     = &Error{"unknown_type", "There are no rows of this type.", false, http.StatusNotFound, 0, "correct the type, or have its table watched"}
 	errUnknownEvent    = &Error{"unknown_event", "The server knows no such event.", false, 0, 0, "do without, or update the server"}
 	errRoomForbidden   = &Error{"room_forbidden", "This room is not open to you.", false, 0, 0, "stop asking for it with this token"}
 	errRoomUnavailable = &Error{"room_unavailable", "Who may enter cannot be told now.", true, 0, 0, "try again with back-off"}
 	errTooManyRooms    = &Error{"too_many_rooms", "This session is in as many rooms as it may be.", false, 0, 0, "leave a room first"}
-	errRateLimited     = &Error{"rate_limited", "Too many messages.", true, 0, CloseRateLimited, "connect again after a pause and send less"}
+	errRateLimited     = &Error{"rate_limited", "Too many messages.", true, http.StatusTooManyRequests, CloseRateLimited, "connect again after a pause and send less"}
 	errConnectionLimit = &Error{"too_many_connections", "There are too many connections.", true, http.StatusTooManyRequests, CloseRateLimited, "close other connections, or try again with back-off"}
 	errServerFull      = &Error{"server_full", "The server has no room for another connection.", true, http.StatusServiceUnavailable, 0, "try again with back-off"}
 	errOriginForbidden = &Error{"origin_forbidden", "Pages of this origin may not connect.", false, http.StatusForbidden, 0, "ask the operator to allow the origin"}
@@ -83,8 +85,8 @@ var (
 // Errors is the catalogue of everything a client can be told. Nothing may
 // change it.
 var Errors = []*Error{
-	errAuthRequired, errAuthTimeout, errTokenInvalid, errTokenExpired, errAuthUnavailable,
-	errBadRequest, errUnknownEvent, errRoomForbidden, errRoomUnavailable, errTooManyRooms,
+	errAuthRequired, errAuthTimeout, errTokenInvalid, errTokenExpired, errTokenRevoked, errAuthUnavailable,
+	errBadRequest, errUnknownType, errUnknownEvent, errRoomForbidden, errRoomUnavailable, errTooManyRooms,
 	errRateLimited, errConnectionLimit, errServerFull, errOriginForbidden, errUpgradeRequired,
 	errNotFound, errDraining, errUnavailable, errMessageTooLarge, errNotUTF8, errBinary,
 	errProtocol, errTooSlow,

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -32,13 +31,21 @@ type HandlerOptions struct {
 	// ReadyWithin is how old the last complete read may be for /readyz.
 	// Default: 10 s.
 	ReadyWithin time.Duration
+	// CanaryWithin is how long a canary may take for /readyz, if the hub has
+	// one. Default: 2 s.
+	CanaryWithin time.Duration
+	// Rows answers GET /api/rows/{type}. Default: none, there is nothing at
+	// that address.
+	Rows RowReader
 }
 
 // Handler serves a hub over HTTP:
 //
 //	GET /ws       the JSON protocol; see docs/protocol.md
 //	GET /healthz  200 while the process lives
-//	GET /readyz   200 if a client that came now would be live, else 503
+//	GET /readyz   200 if a client that came now would be live, and a canary
+//	              arrives, else 503
+//	GET /api/rows/{type}  the caller's rows and where the stream goes on
 //
 // Errors are JSON, {code, message, retryable}.
 type Handler struct {
@@ -46,15 +53,19 @@ type Handler struct {
 	o        HandlerOptions
 	mux      *http.ServeMux
 	upgrader websocket.Upgrader
+
+	rowsUsers  counter
+	rowsPlaces chan struct{}
 }
 
 // NewHandler serves hub.
 func NewHandler(hub *Hub, o HandlerOptions) *Handler {
 	o.ReadyWithin = cmp.Or(o.ReadyWithin, 10*time.Second)
+	o.CanaryWithin = cmp.Or(o.CanaryWithin, 2*time.Second)
 	if o.ClientAddress == nil {
 		o.ClientAddress = remoteAddress
 	}
-	h := &Handler{hub: hub, o: o, mux: http.NewServeMux()}
+	h := &Handler{hub: hub, o: o, mux: http.NewServeMux(), rowsPlaces: make(chan struct{}, rowsAtOnce)}
 	h.upgrader = websocket.Upgrader{
 		Subprotocols:    []string{Subprotocol},
 		ReadBufferSize:  256,      // what one idle connection keeps
@@ -69,20 +80,16 @@ func NewHandler(hub *Hub, o HandlerOptions) *Handler {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
 	h.mux.HandleFunc("GET /readyz", h.ready)
+	if o.Rows != nil {
+		h.mux.HandleFunc("GET /api/rows/{type}", h.api(h.serveRows))
+		h.mux.HandleFunc("OPTIONS /api/rows/{type}", h.preflight)
+	}
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, errNotFound) })
 	return h
 }
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
-
-func (h *Handler) ready(w http.ResponseWriter, _ *http.Request) {
-	if err := h.hub.Ready(h.o.ReadyWithin); err != nil {
-		refuse(w, errUnavailable.because(err.Error()))
-		return
-	}
-	writeJSON(w, http.StatusOK, map[string]string{"status": "ready"})
-}
 
 // serve takes a WebSocket. It returns at once, so that net/http's goroutine,
 // its buffers and the request are gone while the connection lives.
@@ -219,7 +226,7 @@ func remoteAddress(r *http.Request) string {
 }
 
 func refuse(w http.ResponseWriter, err *Error) {
-	if errors.Is(err, errTokenInvalid) || errors.Is(err, errTokenExpired) {
+	if err.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	writeJSON(w, cmp.Or(err.Status, http.StatusInternalServerError), err)

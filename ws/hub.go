@@ -26,6 +26,8 @@ type Hub struct {
 	readers    chan struct{} // a place for each reader of History
 	perUser    counter
 	perAddress counter
+	revoked    revocations
+	canary     canary
 
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
@@ -42,7 +44,11 @@ func NewHub(o Options) *Hub {
 	h := &Hub{
 		o: o, start: time.Now(), rooms: newRooms(), sessions: make(map[*session]struct{}),
 		readers: make(chan struct{}, o.HistoryReaders),
-		stream:  stream{waiting: make(map[*session]*joining), window: newWindow(o.WindowBytes, o.WindowAge)},
+		stream:  stream{at: o.Start, waiting: make(map[*session]*joining), window: newWindow(o.WindowBytes, o.WindowAge)},
+		revoked: newRevocations(), canary: newCanary(),
+	}
+	if !o.Start.IsZero() {
+		h.stream.window.mark(o.Start)
 	}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
@@ -63,6 +69,11 @@ func (h *Hub) deliver(e pgbell.Event) {
 	en := newEntry(e)
 	en.arrived = h.now()
 	h.stream.append(en)
+	if isSignal(&e) {
+		h.stream.settle(en)
+		h.signal(&e)
+		return
+	}
 	now := time.Now()
 	sessions := 0
 	offer := func(m *memo) func(*session) {
@@ -72,7 +83,7 @@ func (h *Hub) deliver(e pgbell.Event) {
 			}
 		}
 	}
-	if e.Op == pgbell.Reset {
+	if everybody(&e) {
 		h.each(offer(&memo{}))
 	}
 	// Owners first: whoever is owner and watcher sees what both may see.
@@ -101,6 +112,7 @@ func (h *Hub) Advance(at pgbell.Cursor) {
 	h.lastRead = h.now()
 	h.mu.Unlock()
 	if woke {
+		h.reloadRevocations()
 		h.o.Trace.live(true)
 		h.announce("stream", map[string]bool{"live": true})
 	}
@@ -117,6 +129,7 @@ func (h *Hub) Gap(gap pgbell.Gap) {
 	h.stream.mu.Unlock()
 	h.o.Logger.Warn("stream has a gap", "type", gap.Type, "reason", gap.Reason)
 	h.o.Trace.gap(gap.Reason)
+	h.reloadRevocations()
 	h.announce("reset", resetData{gap.Type, gap.Reason})
 }
 

@@ -304,7 +304,7 @@ func TestIdleClientsKeepUp(t *testing.T) {
 		s.read()
 		s.hub.sweep()
 	}
-	cursor := m.Cursor
+	began, cursor := m.Cursor, m.Cursor
 	for told := 0; ; told++ {
 		c.send("fence", nil, nil)
 		m, err := c.next()
@@ -319,8 +319,9 @@ func TestIdleClientsKeepUp(t *testing.T) {
 	}
 	_, m = s.connect(t, "idle", cursor)
 	require.Equal(t, true, m.Data["recovered"])
-	_, first := s.connect(t, "idle", "")
-	require.NotEqual(t, cursor, first.Cursor)
+	late, m := s.connect(t, "idle", began)
+	require.Equal(t, false, m.Data["recovered"], "without them it would be too old")
+	require.Equal(t, pgbell.GapRetention, late.expect("reset").Data["reason"])
 }
 
 func TestSameFrameForAll(t *testing.T) {

@@ -45,6 +45,18 @@ type Options struct {
 	// History serves cursors that are too old for the window. Default: none,
 	// such sessions get a reset.
 	History History
+	// Revocations reads all revocations that hold now, in one statement. Later
+	// ones come with the stream. No token is believed before they were read.
+	// Default: none, tokens are good until they expire.
+	Revocations func(ctx context.Context) ([]Revocation, error)
+	// Canary changes the row of a node such that an event of type
+	// pgbell.canary with {node, flight} comes with the stream; see
+	// [Hub.Canary]. Default: none.
+	Canary func(ctx context.Context, node string, flight int64) error
+	// Start is where the stream begins that the hub will be fed, if not at the
+	// present: the window then serves every cursor since. Default: the window
+	// begins with the first complete read.
+	Start pgbell.Cursor
 	// Wake asks whoever feeds the hub to read now: a session that comes from
 	// another node waits until this node has caught up with its cursor. It
 	// must not block. Default: wait for the next read.

@@ -101,8 +101,15 @@ func (h *Hub) verify(ctx context.Context, token string) (auth.Identity, *Error) 
 		}
 		return auth.Identity{}, refused
 	}
-	if !time.Now().Before(identity.ExpiresAt) {
+	now := time.Now()
+	switch {
+	case !now.Before(identity.ExpiresAt):
 		return auth.Identity{}, errTokenExpired
+	case h.o.Revocations == nil:
+	case !h.revoked.ready(ctx):
+		return auth.Identity{}, errAuthUnavailable
+	case h.revoked.refuse(identity, now):
+		return auth.Identity{}, errTokenRevoked
 	}
 	return identity, nil
 }
@@ -153,6 +160,10 @@ func (s *session) admit(identity auth.Identity, cursor string, id json.RawMessag
 		}
 	}
 	h.stream.unlock()
+	if s.revokedAt(time.Now()) { // since it was verified
+		s.refuse(errTokenRevoked, id)
+		return
+	}
 	if j != nil {
 		h.spawn(func() { h.enter(s, j) })
 	}

@@ -38,9 +38,15 @@ type view struct {
 // An earlier value of an audience's own column is shown only to those who were
 // in that audience then.
 func viewOf(e *pgbell.Event, user string, watcher bool) view {
+	if isSignal(e) {
+		return view{}
+	}
 	switch e.Op {
 	case pgbell.Reset:
-		return view{op: pgbell.Reset, id: string(pgbell.Reset)}
+		if everybody(e) || user != "" && slices.Contains(e.Users, user) {
+			return view{op: pgbell.Reset, id: string(pgbell.Reset)}
+		}
+		return view{}
 	case pgbell.Publish:
 		if user != "" && slices.Contains(e.Users, user) {
 			return view{op: pgbell.Publish, id: string(pgbell.Publish)}
@@ -153,13 +159,14 @@ func watches(e *pgbell.Event, roles []string) bool {
 	return slices.ContainsFunc(e.Watchers, func(w string) bool { return slices.Contains(roles, w) })
 }
 
+// everybody reports whether the event is for all, whoever they are: a reset
+// that is addressed to nobody in particular.
+func everybody(e *pgbell.Event) bool { return e.Op == pgbell.Reset && len(e.Users) == 0 }
+
 // concerned are the users who own the row before or after the event, or to
 // whom it is addressed, each once.
 func concerned(e *pgbell.Event) []string {
-	if e.Op == pgbell.Reset {
-		return nil
-	}
-	if e.Op == pgbell.Publish {
+	if e.Op == pgbell.Reset || e.Op == pgbell.Publish {
 		users := slices.Clone(e.Users)
 		slices.Sort(users)
 		return slices.Compact(users)

@@ -245,3 +245,16 @@ func TestViewOfOtherEvents(t *testing.T) {
 	nobody := pgbell.Event{Body: pgbell.Body{Op: pgbell.Insert, Owners: map[string]string{"a": ""}}}
 	require.Empty(t, viewOf(&nobody, "", false).op, "no user owns what nobody owns")
 }
+
+// A reset that names users is theirs alone; one that names nobody is for all.
+func TestResetOfSomeUsers(t *testing.T) {
+	t.Parallel()
+	e := pgbell.Event{Body: pgbell.Body{Type: "payment", Op: pgbell.Reset, Reason: "owner_race", Users: []string{"u2", "u1"}}}
+	require.Equal(t, pgbell.Reset, viewOf(&e, "u1", false).op)
+	require.Empty(t, viewOf(&e, "u3", true).op)
+	require.Empty(t, viewOf(&e, "", false).op)
+	require.Equal(t, []string{"user:u1", "user:u2"}, newEntry(e).rooms)
+	e.Users = nil
+	require.Equal(t, pgbell.Reset, viewOf(&e, "u3", false).op)
+	require.Equal(t, []string{everyone}, newEntry(e).rooms)
+}

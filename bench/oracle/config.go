@@ -97,13 +97,17 @@ const (
 	CrashPostgres  Fault = "crash postgres"   // its postmaster is killed with -9
 	CrashBackend   Fault = "crash backend"    // a backend is killed with -9, and all others go with it
 	KillEverything Fault = "kill everything"  // Postgres and every pgbell at once
+	// QuietCrash comes before a round: a transaction is rolled back, pgbell has
+	// time to see that, and Postgres crashes before it wrote it down. Postgres
+	// then gives out the same transaction id again.
+	QuietCrash Fault = "quiet crash"
 )
 
 // Faults are all of them.
 var Faults = []Fault{
 	CutClient, StallClient, SlowClient, ExpireToken,
 	KillServer, StopServer, FreezeServer, CutDatabase, StallDatabase, EndBackend,
-	RestartFast, RestartAtOnce, CrashPostgres, CrashBackend, KillEverything,
+	RestartFast, RestartAtOnce, CrashPostgres, CrashBackend, KillEverything, QuietCrash,
 }
 
 // ParseFaults reads a list separated by commas: "all", "none", names, and names

@@ -26,7 +26,7 @@ type faultPlan struct {
 // The mean times between two faults.
 const (
 	clientPause = 80 * time.Millisecond
-	serverPause = 2500 * time.Millisecond
+	serverPause = 1200 * time.Millisecond
 )
 
 func newFaultPlan(w *world) *faultPlan {
@@ -184,3 +184,23 @@ func (p *faultPlan) restart(mode embedded.Mode) error {
 	defer cancel()
 	return p.w.postgres.Restart(ctx, mode)
 }
+
+// quietCrash crashes Postgres while nobody writes.
+func (p *faultPlan) quietCrash(ctx context.Context) error {
+	p.count[QuietCrash].Add(1)
+	conn, err := dial(ctx, p.w.postgres.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for range 40 {
+		if _, err := conn.Exec(ctx, "BEGIN; UPDATE market.orders SET price = price + 1 WHERE id = 1; SELECT pg_current_xact_id(); ROLLBACK"); err != nil {
+			return err
+		}
+	}
+	during(ctx, safetyRound, func() {})
+	return p.restart(embedded.Crash)
+}
+
+// safetyRound is within how long pgbell reads the log though no bell rings.
+const safetyRound = 1200 * time.Millisecond

@@ -18,10 +18,12 @@ import (
 var (
 	seed     = flag.Uint64("oracle.seed", 0, "seed of the history; 0 takes one from the clock")
 	changes  = flag.Int("oracle.changes", 30_000, "rows to change")
+	round    = flag.Int("oracle.transactions", 0, "transactions of a writer in a round")
 	duration = flag.Duration("oracle.duration", 0, "end the history after so long")
 	faults   = flag.String("oracle.faults", "all", "faults, separated by commas: all, none, names, -names")
 	without  = flag.String("oracle.without", "", "shapes to leave out, separated by commas; a word leaves out those that contain it")
 	nodes    = flag.Int("oracle.nodes", 0, "pgbell processes")
+	module   = flag.String("oracle.module", "../..", "directory of the module whose pgbell is put to the proof")
 	race     = flag.Bool("oracle.race", false, "build pgbell with the race detector")
 	report   = flag.String("oracle.report", "", "file for the report")
 	shrink   = flag.Duration("oracle.shrink", time.Minute, "how long to look for a smaller history that fails")
@@ -50,11 +52,9 @@ func shapes(list string) (found []oracle.Shape) {
 func TestOracle(t *testing.T) {
 	ctx := t.Context()
 	binary := filepath.Join(t.TempDir(), "pgbell")
-	module, err := filepath.Abs("../..")
-	require.NoError(t, err)
-	require.NoError(t, oracle.Build(ctx, module, binary, *race))
+	require.NoError(t, oracle.Build(ctx, *module, binary, *race))
 	config := oracle.Config{
-		Seed: *seed, Changes: *changes, Duration: *duration, Nodes: *nodes,
+		Seed: *seed, Changes: *changes, Transactions: *round, Duration: *duration, Nodes: *nodes,
 		Faults: oracle.ParseFaults(*faults), Without: shapes(*without), Binary: binary, Log: logger{t},
 	}
 	if config.Seed == 0 {

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pgbell/pgbell/ws/auth"
 )
 
 // rowsAPI fetches what a client owns: GET /api/rows/{type}.
@@ -121,11 +124,12 @@ func (a *rowsAPI) get(ctx context.Context, c *client, typ string) (map[string]st
 func (a *rowsAPI) page(ctx context.Context, c *client, typ, next string) (*page, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	token, _, err := c.token()
+	token, err := auth.Mint([]byte(secret), auth.Claims{Subject: c.user, Roles: c.roles})
 	if err != nil {
 		return nil, err
 	}
-	u := url.URL{Scheme: "http", Host: c.nodes[0].address, Path: "/api/rows/" + typ}
+	// Any node will do: what it has not seen yet follows on the stream.
+	u := url.URL{Scheme: "http", Host: c.nodes[rand.N(len(c.nodes))].address, Path: "/api/rows/" + typ}
 	if next != "" {
 		u.RawQuery = url.Values{"page": {next}}.Encode()
 	}

@@ -31,7 +31,7 @@ func Run(ctx context.Context, config Config) (*Report, error) {
 func (w *world) play(ctx context.Context, report *Report) error {
 	for ctx.Err() == nil {
 		began, before := time.Now(), w.tally.changes.Load()
-		if err := w.round(ctx); err != nil {
+		if err := w.round(ctx, report.Rounds); err != nil {
 			return fmt.Errorf("round %d: %w", report.Rounds+1, err)
 		}
 		wrote := time.Now()

@@ -113,8 +113,8 @@ func catalogue() []shapeOf {
 			return orders(p, fmt.Sprintf("id = %d, ", to)+moved(p), fmt.Sprintf("%s AND NOT EXISTS (SELECT FROM market.orders WHERE id = %d)", one(p), to))
 		}},
 		{"order: deleted", 3, func(p *planner) string { return "DELETE FROM market.orders WHERE " + one(p) }},
-		{"orders: price", 3, func(p *planner) string {
-			return orders(p, "price = price + 1, tag = "+p.orderTag("client_id", "provider_id"), some(p, "id", 25))
+		{"orders: price", 4, func(p *planner) string {
+			return orders(p, "price = price + 1, tag = "+p.orderTag("client_id", "provider_id"), some(p, "id", 60))
 		}},
 		{"orders: moved", 1, func(p *planner) string { return orders(p, moved(p), some(p, "id", 12)) }},
 		{"orders: deleted", 1, func(p *planner) string { return "DELETE FROM market.orders WHERE " + some(p, "id", 4) }},
@@ -142,7 +142,7 @@ func catalogue() []shapeOf {
 		}},
 		{"item: deleted", 4, func(p *planner) string { return fmt.Sprintf("DELETE FROM market.items WHERE id = %d", p.item()) }},
 		{"items: changed", 3, func(p *planner) string {
-			return fmt.Sprintf("UPDATE market.items SET amount = amount + 0.5, tag = '%s' WHERE %s", p.stamp(), some(p, "order_id", 8))
+			return fmt.Sprintf("UPDATE market.items SET amount = amount + 0.5, tag = '%s' WHERE %s", p.stamp(), some(p, "order_id", 25))
 		}},
 		{"items: inserted", 2, func(p *planner) string {
 			return fmt.Sprintf("INSERT INTO market.items (id, order_id, tag) SELECT %d + id %% 20, id, '%s' FROM market.orders WHERE %s ON CONFLICT (id) DO NOTHING",

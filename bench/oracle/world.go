@@ -48,12 +48,12 @@ type world struct {
 // settings make crashes quick to recover from. What they give up is safety
 // against the machine's failure alone: killing processes loses nothing.
 var settings = map[string]string{
-	"fsync":               "off",
-	"full_page_writes":    "off",
-	"max_connections":     "100",
-	"shared_buffers":      "128MB",
-	"deadlock_timeout":    "50ms",
-	"restart_after_crash": "on",
+	"fsync":            "off",
+	"full_page_writes": "off",
+	"max_connections":  "100",
+	"shared_buffers":   "128MB",
+	"deadlock_timeout": "50ms",
+	"wal_writer_delay": "10s", // a crash loses what nobody waited for
 }
 
 // start brings everything up, with empty tables and clients that are live.
@@ -240,7 +240,12 @@ func (w *world) kill(ctx context.Context, application string, end func(pid int) 
 }
 
 // round runs the writers' next transactions while faults happen.
-func (w *world) round(ctx context.Context) error {
+func (w *world) round(ctx context.Context, number int) error {
+	if w.config.has(QuietCrash) && number%4 == 1 {
+		if err := w.faults.quietCrash(ctx); err != nil {
+			return err
+		}
+	}
 	disturbed, heal := context.WithCancel(ctx)
 	defer heal()
 	var faults errgroup.Group

@@ -54,7 +54,7 @@ func newOwnerQuery(ctx context.Context, pool *pgxpool.Pool, w triggers.Watch) (o
 	for i, c := range key {
 		where = append(where, fmt.Sprintf("t.%s = $%d::text::%s", identifier(c.name), i+2, c.typ))
 	}
-	joins := ""
+	var joins strings.Builder
 	for i, o := range w.Owners {
 		if o.Via == nil {
 			owned = append(owned, fmt.Sprintf("t.%s::text = $1", identifier(o.Column)))
@@ -64,7 +64,7 @@ func newOwnerQuery(ctx context.Context, pool *pgxpool.Pool, w triggers.Watch) (o
 		if err != nil {
 			return ownerQuery{}, err
 		}
-		joins += fmt.Sprintf(" LEFT JOIN %s AS p%d ON p%d.%s = t.%s",
+		fmt.Fprintf(&joins, " LEFT JOIN %s AS p%d ON p%d.%s = t.%s",
 			identifier(o.Via.Table.Schema, o.Via.Table.Name), i, i, identifier(target), identifier(o.Via.Column))
 		owned = append(owned, fmt.Sprintf("p%d.%s::text = $1", i, identifier(o.Via.Owner)))
 	}
@@ -73,7 +73,7 @@ func newOwnerQuery(ctx context.Context, pool *pgxpool.Pool, w triggers.Watch) (o
 	}
 	return ownerQuery{
 		sql: fmt.Sprintf("SELECT EXISTS (SELECT FROM %s AS t%s WHERE %s AND (%s))",
-			identifier(w.Table.Schema, w.Table.Name), joins, strings.Join(where, " AND "), strings.Join(owned, " OR ")),
+			identifier(w.Table.Schema, w.Table.Name), joins.String(), strings.Join(where, " AND "), strings.Join(owned, " OR ")),
 		keys:     len(key),
 		watchers: w.Watchers,
 	}, nil

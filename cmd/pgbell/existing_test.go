@@ -132,9 +132,16 @@ func TestExistingDatabase(t *testing.T) {
 		room string
 		want string
 	}{
-		{guest, "reservation:7,1", "ack"}, {host, "reservation:7,1", "error"}, {guest, "reservation:7", "error"},
-		{guest, "reservation:seven,1", "error"}, {beth, "booking:1", "ack"}, {sam, "booking:1", "ack"}, {beth, "booking:2", "error"},
-		{guest, "booking:1", "error"}, {auditor, "booking:1", "ack"}, {guest, "nothing:1", "error"},
+		{guest, "reservation:7,1", "ack"},
+		{host, "reservation:7,1", "error"},
+		{guest, "reservation:7", "error"},
+		{guest, "reservation:seven,1", "error"},
+		{beth, "booking:1", "ack"},
+		{sam, "booking:1", "ack"},
+		{beth, "booking:2", "error"},
+		{guest, "booking:1", "error"},
+		{auditor, "booking:1", "ack"},
+		{guest, "nothing:1", "error"},
 	} {
 		require.NoError(t, test.c.WriteJSON(map[string]any{"event": "join_room", "id": "r", "data": map[string]string{"room": test.room}}))
 		require.Equal(t, test.want, test.c.next(t).Event, "%s asks for %s", test.c.user, test.room)

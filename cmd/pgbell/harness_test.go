@@ -130,7 +130,12 @@ func start(t *testing.T, env []string, args ...string) *running {
 	go func() {
 		r.ended <- run(ctx, args, surroundings{stdout: &r.stdout, stderr: &r.stderr, lookup: environment(env...)})
 	}()
-	t.Cleanup(func() { r.stop(t) })
+	t.Cleanup(func() {
+		r.stop(t)
+		if t.Failed() {
+			t.Logf("pgbell %v said:\n%s", args, &r.stderr)
+		}
+	})
 	return r
 }
 

@@ -37,8 +37,7 @@ func tokenSecret(s config.JWT) ([]byte, error) {
 func readKey(setting, path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		var reason *fs.PathError
-		if errors.As(err, &reason) {
+		if reason, ok := errors.AsType[*fs.PathError](err); ok {
 			err = reason.Err
 		}
 		return nil, usagef("%s %s: %v", setting, path, err)

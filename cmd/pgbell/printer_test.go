@@ -55,7 +55,7 @@ func TestPrinter(t *testing.T) {
 
 	var document map[string]any
 	require.NoError(t, json.Unmarshal([]byte(strings.TrimPrefix(line(printer{json: true}, nil), "")), &document))
-	require.Equal(t, 1.234, document["latency_ms"])
+	require.InDelta(t, 1.234, document["latency_ms"], 1e-9)
 	require.Equal(t, "reassigned", document["action"])
 	require.Equal(t, map[string]any{"tenant": "a b", "id": 42.0}, document["key"])
 }

@@ -33,10 +33,10 @@ const readyWithin = 5 * time.Second
 //
 //	                ┌─ also (demo: the terminal)
 //	listener ─▶ sinks ─▶ hub ─▶ sessions ◀─ http ◀─ clients
-//	   │                  │ who owns a row?
-//	   ▼                  ▼
-//	connection of its   pool ◀─ retention
-//	own
+//	   │                  │ owners                │ rows, history
+//	   ▼                  ▼                       ▼
+//	connection of its   pool ◀─ chores,         reads
+//	own                         canaries
 type server struct {
 	settings config.Settings // with a DatabaseURL
 	tables   *config.Config
@@ -70,25 +70,49 @@ func (s *server) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer pool.Close()
-	rows, err := s.inspect(ctx, pool)
+	watched, err := s.inspect(ctx, pool)
+	if err != nil {
+		return err
+	}
+	// What clients cause in bulk has connections of its own, so that it never
+	// holds up what the server needs itself.
+	reads, err := db.Open(ctx, s.settings.DatabaseURL, db.Options{ApplicationName: "pgbell reader"})
+	if err != nil {
+		return err
+	}
+	defer reads.Close()
+	rows, err := db.NewRows(ctx, reads, tables(watched), db.RowsOptions{})
+	if err != nil {
+		return err
+	}
+	rooms, err := newRowAuthorizer(ctx, pool, watched)
 	if err != nil {
 		return err
 	}
 
 	m := newMetrics()
 	m.watchPool(pool)
-	hub := ws.NewHub(s.hubOptions(rows, m))
+	options := s.hubOptions(m)
+	options.Rows = rooms
+	options.History = db.NewHistory(reads, db.HistoryOptions{})
+	options.Revocations = revocations(pool)
+	options.Canary = canary(pool)
+	options.Start = warmStart(ctx, pool, s.settings.Window, s.logger)
+	var stream *listener.Listener
+	options.Wake = func() { stream.Wake() } // nobody is there to ask before it is made
+	hub := ws.NewHub(options)
 	var sink listener.Sink = hub
 	if s.also != nil {
-		sink = sinks{hub, s.also}
+		sink = sinks{hub, &spectator{Sink: s.also}}
 	}
-	stream := listener.New(listenerOptions(s.settings.DatabaseURL, listener.Options{
+	stream = listener.New(listenerOptions(s.settings.DatabaseURL, listener.Options{
 		Sink:   sink,
+		Start:  options.Start,
 		Logger: s.logger,
 		Trace:  m.listenerTrace(),
 	}))
 	web := &http.Server{
-		Handler:           s.handler(hub, m),
+		Handler:           s.handler(hub, rowReader{rows}, m),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
@@ -102,7 +126,8 @@ func (s *server) run(ctx context.Context) (err error) {
 	g.Go(func() error { return hub.Run(work) })
 	g.Go(func() error { return stream.Run(work) })
 	g.Go(func() error { return s.verifier.Run(work) })
-	g.Go(func() error { return rotate(work, pool, m, s.logger) })
+	g.Go(func() error { return every(work, db.RotateEvery, rotate(pool, m, s.logger)) })
+	g.Go(func() error { return every(work, db.SettleEvery, settle(pool, s.logger)) })
 	g.Go(func() error {
 		if err := web.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -151,8 +176,7 @@ func (s *server) listen(ctx context.Context) (net.Listener, error) {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("listen at %s: somebody else does already; choose another address with --listen", s.address)
 	case err != nil:
-		var op *net.OpError
-		if errors.As(err, &op) {
+		if op, ok := errors.AsType[*net.OpError](err); ok {
 			err = op.Err
 		}
 		return nil, fmt.Errorf("listen at %s: %w", s.address, err)
@@ -161,8 +185,8 @@ func (s *server) listen(ctx context.Context) (net.Listener, error) {
 }
 
 // inspect refuses a database that cannot be served, and warns of what will
-// disappoint.
-func (s *server) inspect(ctx context.Context, pool *pgxpool.Pool) (*rowAuthorizer, error) {
+// disappoint. It returns what is watched.
+func (s *server) inspect(ctx context.Context, pool *pgxpool.Pool) ([]triggers.Watch, error) {
 	m, err := newMigrator(s.settings)
 	if err != nil {
 		return nil, err
@@ -187,13 +211,12 @@ func (s *server) inspect(ctx context.Context, pool *pgxpool.Pool) (*rowAuthorize
 	case !plan.Empty():
 		s.logger.Warn("the triggers are not as the configuration asks; run pgbell triggers plan, then apply", "changes", len(plan.Changes))
 	}
-	return newRowAuthorizer(ctx, pool, watched)
+	return watched, nil
 }
 
-func (s *server) hubOptions(rows ws.RowAuthorizer, m *metrics) ws.Options {
+func (s *server) hubOptions(m *metrics) ws.Options {
 	return ws.Options{
 		Authenticator:  s.verifier,
-		Rows:           rows,
 		MaxConnections: s.settings.Limits.MaxConnections,
 		MaxPerAddress:  s.settings.Limits.PerAddress,
 		MaxPerUser:     s.settings.Limits.PerUser,
@@ -206,11 +229,12 @@ func (s *server) hubOptions(rows ws.RowAuthorizer, m *metrics) ws.Options {
 	}
 }
 
-func (s *server) handler(hub *ws.Hub, m *metrics) http.Handler {
+func (s *server) handler(hub *ws.Hub, rows ws.RowReader, m *metrics) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", ws.NewHandler(hub, ws.HandlerOptions{
 		Origins:     s.settings.Origins,
 		ReadyWithin: readyWithin,
+		Rows:        rows,
 	}))
 	mux.Handle("GET /metrics", m.handler())
 	if s.pages != nil {
@@ -227,29 +251,4 @@ func serverURL(address net.Addr) string {
 		return "http://" + address.String()
 	}
 	return url
-}
-
-// rotate keeps the event log from growing: at start and then as often as the
-// log wants it.
-func rotate(ctx context.Context, pool *pgxpool.Pool, m *metrics, logger *slog.Logger) error {
-	tick := time.NewTicker(db.RotateEvery)
-	defer tick.Stop()
-	for {
-		err := pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-			done, err := db.Log{}.Rotate(ctx, conn.Conn(), time.Time{})
-			m.rotations.Add(float64(len(done.Emptied)))
-			if len(done.Emptied) > 0 {
-				logger.Info("retention emptied a part of the event log", "partitions", done.Emptied, "bytes", done.Bytes)
-			}
-			return err
-		})
-		if err != nil && ctx.Err() == nil {
-			logger.Warn("retention failed; the event log grows until it succeeds", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }

@@ -65,7 +65,7 @@ type tailSink struct {
 func (s *tailSink) Deliver(events []pgbell.Event) {
 	now := time.Now()
 	for _, e := range events {
-		if s.types == nil || slices.Contains(s.types, e.Type) {
+		if s.types == nil && !isSignal(&e) || slices.Contains(s.types, e.Type) {
 			s.check(s.event(e, now))
 		}
 	}

@@ -32,5 +32,5 @@ WITH head AS MATERIALIZED (
 )
 SELECT head.snapshot::text, head.lost, m.ids, m.xids, m.sizes
 FROM head,
-     (SELECT array_agg(id ORDER BY id) AS ids, array_agg(xid::text::bigint ORDER BY id) AS xids, array_agg(size ORDER BY id) AS sizes
-      FROM missed) AS m
+     (SELECT array_agg(id) AS ids, array_agg(xid) AS xids, array_agg(size) AS sizes
+      FROM (SELECT id, xid::text::bigint AS xid, size FROM missed ORDER BY id) AS ordered) AS m

@@ -21,14 +21,11 @@ WITH latest AS MATERIALIZED (
     WINDOW newest AS (ORDER BY xid DESC)
 ), young AS (
     SELECT min(xid) AS xid FROM counted WHERE at >= clock_timestamp() - make_interval(secs => $3::float8)
-), start AS (
+), start AS MATERIALIZED (
     -- Right after the last transaction that is left out.
-    SELECT greatest(h.xid, '1', (
-               SELECT (max(c.xid::text::numeric) + 1)::text::xid8
-               FROM counted AS c, young
-               WHERE c.events > $1::bigint OR c.bytes > $2::bigint OR young.xid IS NULL OR c.xid < young.xid
-           )) AS xid
-    FROM pgbell.horizon AS h
+    SELECT greatest((SELECT h.xid FROM pgbell.horizon AS h LIMIT 1), '1', (max(c.xid)::text::numeric + 1)::text::xid8) AS xid
+    FROM counted AS c, young
+    WHERE c.events > $1::bigint OR c.bytes > $2::bigint OR young.xid IS NULL OR c.xid < young.xid
 )
 SELECT concat(coalesce(running.first, start.xid), ':', start.xid, ':', running.list)
 FROM start,

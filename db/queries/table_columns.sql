@@ -7,6 +7,7 @@
 --             the same in every search_path
 --   key       its place in the primary key, -1 if it has none
 --   leading   an index that serves =, and has every row, begins with it
+--   virtual   it is computed when read, so triggers never see it
 WITH RECURSIVE base(attnum, typid) AS (
     SELECT a.attnum, a.atttypid
     FROM pg_attribute AS a
@@ -28,7 +29,8 @@ SELECT a.attname::text,
            JOIN pg_am AS m ON m.oid = c.relam
            WHERE i.indrelid = a.attrelid AND i.indisvalid AND i.indpred IS NULL
              AND i.indkey[0] = a.attnum AND m.amname IN ('btree', 'hash')
-       ) AS leading
+       ) AS leading,
+       a.attgenerated = 'v' AS virtual
 FROM pg_attribute AS a
 JOIN pg_type AS named ON named.oid = a.atttypid
 JOIN pg_namespace AS n ON n.oid = named.typnamespace

@@ -17,6 +17,8 @@ DECLARE
     bodies  text[]  := '{}'; -- events not yet written
     size    bigint  := 0;    -- their length in bytes
     whole   boolean := true; -- they are all that the statement made
+    seen    pg_snapshot := pg_current_snapshot(); -- what is committed now is found below
+    moves   jsonb   := '[]'; -- for those who write rows unseen while these move
 BEGIN
     -- The switch: SET, ALTER ROLE or ALTER DATABASE … SET pgbell.enabled = off.
     IF lower(current_setting('pgbell.enabled', true)) IN ('off', 'false', 'no', '0') THEN
@@ -36,6 +38,18 @@ BEGIN
                       WHERE new.id IS NULL
                     ) AS gone
               WHERE gone.owners IS NOT NULL;
+            moves := (SELECT coalesce(jsonb_agg(m.move), '[]') FROM (
+                SELECT jsonb_build_object(
+                           'keys', CASE WHEN count(DISTINCT after.id::text) <= 1000 THEN jsonb_agg(DISTINCT after.id::text) END,
+                           'reset', '{"type":"payment","op":"reset","table":"public.payments","reason":"owner_race"}'::jsonb ||
+                                    CASE WHEN count(DISTINCT owner.id) <= 1000 THEN jsonb_build_object('users', jsonb_agg(DISTINCT owner.id)) ELSE '{}' END)
+                  FROM old_rows AS before
+                  JOIN new_rows AS after
+                    ON before.id = after.id
+                 CROSS JOIN LATERAL (VALUES (before.client_id::text), (before.provider_id::text), (after.client_id::text), (after.provider_id::text)) AS owner (id)
+                 WHERE record_image_ne(ROW(before.client_id, before.provider_id),
+                                       ROW(after.client_id, after.provider_id)) AND owner.id IS NOT NULL
+                HAVING count(*) > 0) AS m (move));
             OPEN changes FOR
                 -- payment: rows whose public.bookings changed hands, found by booking_id.
                 SELECT '{' || concat_ws(',',
@@ -48,6 +62,9 @@ BEGIN
                            '"key":{"id":' || to_json(new.id)::text || '}',
                            '"owners":' || owner.now,
                            CASE WHEN owner.was <> owner.now THEN '"was":' || owner.was END,
+                           '"via":{' || concat_ws(',',
+                               '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
+                               (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
                            '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r),
                            '"old":{}') || '}'
                   FROM old_rows AS before
@@ -94,7 +111,13 @@ BEGIN
             concat('{"type":"payment","op":"reset","table":"public.payments","reason":"capture_failed","error":', to_json(body), '}')
         ];
         whole  := true;
+        moves  := jsonb_build_array(
+            jsonb_build_object('keys', NULL, 'reset', '{"type":"payment","op":"reset","table":"public.payments","reason":"owner_race"}'::jsonb));
     END;
+
+    IF moves <> '[]' THEN
+        INSERT INTO pgbell.owner_moves (seen, move) SELECT seen, m.move FROM jsonb_array_elements(moves) AS m (move);
+    END IF;
 
     IF bodies <> '{}' THEN
         PERFORM pgbell.record(bodies, carry => whole);
@@ -102,7 +125,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 73be6fb5d5456d71.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 84f57c4d84b33f7a.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_update on public.bookings: it is missing.
@@ -161,6 +184,9 @@ BEGIN
                            '"key":{"id":' || to_json(new.id)::text || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
                                                                 '"provider":' || to_json(new_parent_1.provider_id)::text) || '}',
+                           '"via":{' || concat_ws(',',
+                               '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
+                               (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
                            '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r)) || '}'
                   FROM new_rows AS new
                        -- Actions may ask for OLD: it is NULL.
@@ -186,6 +212,9 @@ BEGIN
                            '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END,
                            CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END,
+                           '"via":{' || concat_ws(',',
+                               '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text, nullif(old.booking_id::text, new.booking_id::text)], NULL))::text,
+                               (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
                            CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r) END,
                            CASE change.op
                                WHEN 'delete' THEN
@@ -236,6 +265,9 @@ BEGIN
                            '"key":{"id":' || to_json(old.id)::text || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
                                                                 '"provider":' || to_json(old_parent_1.provider_id)::text) || '}',
+                           '"via":{' || concat_ws(',',
+                               '"keys":' || to_json(array_remove(ARRAY[old.booking_id::text], NULL))::text,
+                               (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
                            '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)) || '}' END
                   FROM old_rows AS old
                        -- Actions may ask for NEW: it is NULL.
@@ -281,7 +313,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 143cd34b33460f9a.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition ea9c226ed5eacf49.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

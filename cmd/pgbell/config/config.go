@@ -42,8 +42,7 @@ func BuiltinText() string { return string(builtin) }
 func Read(path string) (*Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		var reason *fs.PathError
-		if errors.As(err, &reason) {
+		if reason, ok := errors.AsType[*fs.PathError](err); ok {
 			err = reason.Err
 		}
 		return nil, fmt.Errorf("read configuration %s: %w", path, err)

@@ -202,7 +202,7 @@ func FuzzParse(f *testing.F) {
 			require.NotEmpty(t, table.Type)
 			require.NotEmpty(t, table.Schema)
 			require.NotEmpty(t, table.Name)
-			require.True(t, table.AllColumns != (len(table.Columns) > 0), "all columns or some")
+			require.NotEqual(t, table.AllColumns, len(table.Columns) > 0, "all columns or some")
 			require.Positive(t, table.Line)
 		}
 	})

@@ -130,7 +130,8 @@ func (d *document) table(e entry) (Table, error) {
 			return t, err
 		}
 	}
-	return t, d.checkTable(&t, what, entries)
+	err = d.checkTable(&t, what, entries)
+	return t, err
 }
 
 // checkTable looks at what no single key can show.

@@ -65,8 +65,7 @@ func grant(ctx context.Context, tx pgx.Tx) error {
 		_, err := inner.Exec(ctx, `CREATE ROLE `+Role+` NOLOGIN`)
 		return err
 	})
-	var pg *pgconn.PgError
-	if err != nil && !(errors.As(err, &pg) && (pg.Code == "42710" || pg.Code == "23505")) { // duplicate_object, unique_violation
+	if err != nil && !alreadyThere(err) {
 		return fmt.Errorf("create role %s: %w", Role, err)
 	}
 	_, err = tx.Exec(ctx, `
@@ -76,6 +75,13 @@ func grant(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("grant the marketplace to role %s: %w", Role, err)
 	}
 	return nil
+}
+
+// alreadyThere reports whether somebody else created the same at that moment:
+// duplicate_object or unique_violation.
+func alreadyThere(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pg.Code == "42710" || pg.Code == "23505")
 }
 
 // Booking is a row of bookings that somebody may change by hand.

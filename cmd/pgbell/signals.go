@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pgbell/pgbell"
+	"github.com/pgbell/pgbell/cmd/pgbell/config"
+	"github.com/pgbell/pgbell/db"
+	"github.com/pgbell/pgbell/listener"
+	"github.com/pgbell/pgbell/ws"
+)
+
+// revocations reads what is revoked in the words of package ws.
+func revocations(pool *pgxpool.Pool) func(context.Context) ([]ws.Revocation, error) {
+	return func(ctx context.Context) ([]ws.Revocation, error) {
+		list, err := db.Revocations(ctx, pool)
+		if err != nil {
+			return nil, err
+		}
+		all := make([]ws.Revocation, len(list))
+		for i, r := range list {
+			all[i] = ws.Revocation(r)
+		}
+		return all, nil
+	}
+}
+
+// canary is the way of a node's canary into the database.
+func canary(pool *pgxpool.Pool) func(context.Context, string, int64) error {
+	return func(ctx context.Context, node string, flight int64) error {
+		return db.ReleaseCanary(ctx, pool, node, flight)
+	}
+}
+
+// warmStart is where the stream begins, such that it fills the window of a node
+// that comes up. Its clients come back all at once, with cursors of before.
+func warmStart(ctx context.Context, pool *pgxpool.Pool, w config.Window, logger *slog.Logger) (start pgbell.Cursor) {
+	err := pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {
+		start, err = db.Log{}.Recent(ctx, conn.Conn(), db.RecentOptions{Bytes: int64(w.Bytes), Age: w.Age})
+		return err
+	})
+	if err != nil {
+		logger.WarnContext(ctx, "the window starts empty", "err", err)
+	}
+	return start
+}
+
+// isSignal reports an event that is not about anybody's rows: pgbell tells its
+// nodes something.
+func isSignal(e *pgbell.Event) bool { return strings.HasPrefix(e.Type, "pgbell.") }
+
+// spectator shows its sink what happens from now on: neither what fills the
+// window nor signals.
+type spectator struct {
+	listener.Sink
+	live bool
+}
+
+func (s *spectator) Deliver(events []pgbell.Event) {
+	if !s.live {
+		return
+	}
+	var shown []pgbell.Event
+	for i := range events {
+		if !isSignal(&events[i]) {
+			shown = append(shown, events[i])
+		}
+	}
+	if len(shown) > 0 {
+		s.Sink.Deliver(shown)
+	}
+}
+
+func (s *spectator) Advance(at pgbell.Cursor) {
+	s.live = true
+	s.Sink.Advance(at)
+}
