@@ -15,12 +15,7 @@ func (s *Snapshot) Covers(o *Snapshot) bool {
 			return false
 		}
 	}
-	for _, xid := range s.Xip {
-		if o.Sees(xid) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.Xip, o.Sees)
 }
 
 // maxCovered bounds how many ids of bells Covers looks up one by one: a cursor

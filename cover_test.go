@@ -90,7 +90,7 @@ func TestCursorWith(t *testing.T) {
 		for _, id := range ids {
 			c = c.With(id)
 		}
-		for id := int64(0); id < 32; id++ {
+		for id := range int64(32) {
 			require.Equal(t, slices.Contains(ids, id), c.Contains(id, 100), "id %d", id)
 		}
 		parsed, err := ParseCursor(c.String())

@@ -230,7 +230,8 @@ func FuzzParseCursor(f *testing.F) {
 	s := &pgbell.Snapshot{Xmin: 100, Xmax: 120, Xip: []uint64{100, 104}}
 	c := pgbell.NewCursor(42, s)
 	for _, seed := range []pgbell.Cursor{
-		{}, c, c.Rung(7).Rung(8).Rung(10), c.Reached(s, 9),
+		{},
+		c, c.Rung(7).Rung(8).Rung(10), c.Reached(s, 9),
 		c.Rung(7).Reached(s, 9).Reached(&pgbell.Snapshot{Xmin: 130, Xmax: 131}, 8),
 	} {
 		f.Add(seed.String())

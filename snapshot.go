@@ -22,29 +22,29 @@ type Snapshot struct {
 
 // ParseSnapshot reads the text form of pg_snapshot, xmin:xmax:xip,xip,….
 func ParseSnapshot(text string) (*Snapshot, error) {
-	fail := func() (*Snapshot, error) { return nil, fmt.Errorf("parse snapshot %q: want xmin:xmax:xip,…", text) }
+	malformed := fmt.Errorf("parse snapshot %q: want xmin:xmax:xip,…", text)
 	parts := strings.Split(text, ":")
 	if len(parts) != 3 {
-		return fail()
+		return nil, malformed
 	}
 	var s Snapshot
 	var err1, err2 error
 	s.Xmin, err1 = strconv.ParseUint(parts[0], 10, 64)
 	s.Xmax, err2 = strconv.ParseUint(parts[1], 10, 64)
 	if err1 != nil || err2 != nil {
-		return fail()
+		return nil, malformed
 	}
 	if parts[2] != "" {
 		for x := range strings.SplitSeq(parts[2], ",") {
 			xid, err := strconv.ParseUint(x, 10, 64)
 			if err != nil {
-				return fail()
+				return nil, malformed
 			}
 			s.Xip = append(s.Xip, xid)
 		}
 	}
 	if !s.valid() {
-		return fail()
+		return nil, malformed
 	}
 	return &s, nil
 }

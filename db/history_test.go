@@ -363,7 +363,9 @@ func TestRecentGoesAsFarBackAsItMay(t *testing.T) {
 	require.Len(t, since(recent(db.RecentOptions{Age: 48 * time.Hour})), 15)
 
 	// Not behind what retention removed.
-	_, err = conn.Exec(t.Context(), "UPDATE pgbell.horizon SET xid = (SELECT max(xid) FROM pgbell.events WHERE body ->> 'action' < '60')")
+	_, err = conn.Exec(t.Context(), `UPDATE pgbell.horizon
+		SET xid     = (SELECT max(xid) FROM pgbell.events WHERE body ->> 'action' < '60'),
+		    running = ARRAY(SELECT pg_snapshot_xip(pg_current_snapshot()))`)
 	require.NoError(t, err)
 	require.Equal(t, []string{"50", "51", "60", "70", "71", "80", "90", "91"}, since(recent(db.RecentOptions{Age: 48 * time.Hour})))
 }

@@ -101,8 +101,10 @@ func readCatalog(ctx context.Context, q querier, names []Name) (*catalog, error)
 	rows, _ := q.Query(ctx, relationsSQL, schemas, tables)
 	var oids []uint32
 	r := new(relation)
-	_, err := pgx.ForEachRow(rows, []any{&r.oid, &r.name.Schema, &r.name.Name, &r.sql, &r.kind, &r.persistence,
-		&r.partition, &r.inherits, &r.mayTrigger, &r.maySelect, &r.rowSecurity, &r.rewritten}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{
+		&r.oid, &r.name.Schema, &r.name.Name, &r.sql, &r.kind, &r.persistence,
+		&r.partition, &r.inherits, &r.mayTrigger, &r.maySelect, &r.rowSecurity, &r.rewritten,
+	}, func() error {
 		found := *r
 		found.leading = make(map[string]bool)
 		c.relations[found.name], byOID[found.oid] = &found, &found

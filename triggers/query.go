@@ -82,7 +82,7 @@ func eventQuery(w *watched, ch change) lines {
 		updated:  "rows that changed. A changed key is a row that went and one that came.",
 		deleted:  "rows that went.",
 	}[ch]}
-	q = append(q, selectBody(w, ch, nil)...)
+	q = append(q, selectBody(w, ch)...)
 	switch ch {
 	case inserted:
 		q = append(q, newRows(w.relation, w.key, "new").after("  FROM ")...)
@@ -138,7 +138,7 @@ func movedQuery(c child, ch change) lines {
 	q := lines{
 		fmt.Sprintf("-- %s: rows whose %s %s, found by %s.", comment(c.Type), comment(p.relation.name.String()), verb, comment(p.column.name)),
 	}
-	q = append(q, selectBody(c.watched, moved, p)...)
+	q = append(q, selectBody(c.watched, moved)...)
 	q = append(q, movedRows(p, ch)...)
 	key := movedKey(p, ch)
 	q = append(q,
@@ -152,8 +152,8 @@ func movedQuery(c child, ch change) lines {
 }
 
 // selectBody is the SELECT clause that writes an event's body. Parts that are
-// NULL are left out by concat_ws. By is the parent that moved, if one did.
-func selectBody(w *watched, ch change, by *parent) lines {
+// NULL are left out by concat_ws.
+func selectBody(w *watched, ch change) lines {
 	var parts []lines
 	add := func(l ...string) { parts = append(parts, l) }
 
@@ -279,10 +279,10 @@ func ownersJSON(w *watched, side string, by *parent, row string) lines {
 
 // value is the SQL of an owner's user id.
 func (o owner) value(side string, by *parent, row string) string {
-	switch {
-	case o.parent == nil:
+	switch o.parent {
+	case nil:
 		return side + "." + o.column.sql + "::text"
-	case o.parent == by:
+	case by:
 		return row + "." + o.column.sql + "::text"
 	default:
 		return fmt.Sprintf("%s_parent_%d.%s", side, o.parent.number, o.column.sql)

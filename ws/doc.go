@@ -17,6 +17,10 @@
 // exact event. What it missed is replayed before from the window, the recent
 // events in memory, or from [History] if its cursor is older; see joining.
 //
+// What pgbell tells its own nodes comes by the same stream: signals, events that
+// no client sees. Tokens that were revoked end their sessions that way, and a
+// canary shows that the whole way from the database is open.
+//
 // An idle connection costs its session, its socket and one goroutine on a small
 // stack. There is no writer while there is nothing to write, and no timer: one
 // sweep of the hub sees to all deadlines.

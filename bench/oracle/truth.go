@@ -33,8 +33,25 @@ type body struct {
 		Data columns `json:"data"`
 		Old  columns `json:"old"`
 	} `json:"only"`
-	Reason string `json:"reason"`
-	Error  string `json:"error"`
+	Users  []string `json:"users"`
+	Reason string   `json:"reason"`
+	Error  string   `json:"error"`
+}
+
+// byParent reports whether the row itself did not change, but the one that
+// knows its owners. Between such an event and those of the row's own changes
+// there is no lock and so no order; see docs/event-log.md. If they cross, a
+// reset follows.
+func (b *body) byParent() bool {
+	if b.Type != "item" || b.Op != "update" || b.Was == nil || len(b.Old) > 0 {
+		return false
+	}
+	for _, only := range b.Only {
+		if len(only.Old) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // columns are a row's columns by name.

@@ -38,6 +38,9 @@ func (w *world) verify(ctx context.Context) (done verified, err error) {
 		return done, err
 	}
 	defer conn.Close(ctx)
+	if err := w.settled(ctx, conn); err != nil {
+		return done, err
+	}
 	if err := w.mark(ctx, conn); err != nil {
 		return done, err
 	}
@@ -91,6 +94,23 @@ func excusable(reason string) bool {
 	return strings.HasPrefix(reason, "40P01") || strings.HasPrefix(reason, "55P03")
 }
 
+// settled waits until nothing is left to find out about rows that changed while
+// their owner did. That is the work of pgbell, and of nobody else here.
+func (w *world) settled(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		var done bool
+		err := conn.QueryRow(ctx, "SELECT NOT EXISTS (SELECT FROM pgbell.owner_moves)").Scan(&done)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for owners' moves to be settled: %w", context.Cause(ctx))
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
 // mark gives each user, and so the watcher, a last event.
 func (w *world) mark(ctx context.Context, conn *pgx.Conn) error {
 	for i, user := range names[:w.config.Users] {
@@ -140,6 +160,9 @@ func see(log []fact, user string, roles []string) *view {
 	for i := range log {
 		f := &log[i]
 		if f.body.Op == "reset" {
+			if f.body.Users != nil && !slices.Contains(f.body.Users, user) {
+				continue
+			}
 			v.resets[f.body.Type] = append(v.resets[f.body.Type], f)
 		} else if s := f.body.see(user, roles); s != nil {
 			v.sights[f.id] = s
@@ -160,6 +183,7 @@ type ledger struct {
 	stands   []stretch
 	excepted int // events that resets stand for
 	twice    []int64
+	disorder []string
 }
 
 func newLedger(log map[int64]*fact, want *view) *ledger {
@@ -178,6 +202,13 @@ func (l *ledger) take(c *client) {
 		}
 		l.seen[m.id] = m.raw
 		delete(l.pending, m.id)
+		if f := l.log[m.id]; f != nil && !f.body.byParent() {
+			row := f.body.Type + string(f.body.Key)
+			if last := c.order[row]; last >= m.id {
+				l.disorder = append(l.disorder, fmt.Sprintf("event %d of %s came after event %d", m.id, row, last))
+			}
+			c.order[row] = m.id
+		}
 	}
 	l.taken = len(c.received)
 	for _, g := range c.gaps[l.gaps:] {
@@ -219,11 +250,14 @@ func (c *client) check(ctx context.Context, deadline time.Time, log map[int64]*f
 	l := newLedger(log, want)
 	err := c.until(ctx, time.Until(deadline), func() bool {
 		l.take(c)
-		return len(l.twice)+len(c.wrong) > 0 || len(l.pending)+len(l.resets(c))+len(c.fetching) == 0
+		return len(l.twice)+len(l.disorder)+len(c.wrong) > 0 || len(l.pending)+len(l.resets(c))+len(c.fetching) == 0
 	})
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.take(c)
+	for _, what := range l.disorder {
+		say("%s", what)
+	}
 	for _, id := range l.twice {
 		say("event %d was received twice", id)
 	}
