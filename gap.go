@@ -13,7 +13,7 @@ type Gap struct {
 
 // The reasons of a Gap that no event of the log stands behind.
 const (
-	GapEpoch     = "epoch"     // the cursor is from another cluster, timeline or database
+	GapEpoch     = "epoch"     // the cursor is from another cluster, timeline or database, or from before a crash
 	GapRetention = "retention" // the log no longer holds what was missed
 	GapTooMany   = "too_many"  // more was missed than a resume may replay
 	GapCursor    = "cursor"    // the cursor could not be read

@@ -211,7 +211,7 @@ func TestSinceWithoutPrivileges(t *testing.T) {
 	url := pgtest.Database(t)
 	admin := pgtest.Connect(t, url)
 	role := pgtest.NewRole(t, url)
-	_, err := admin.Exec(t.Context(), "GRANT USAGE ON SCHEMA pgbell TO "+role.Name+"; GRANT SELECT ON ALL TABLES IN SCHEMA pgbell TO "+role.Name)
+	_, err := admin.Exec(t.Context(), "GRANT USAGE ON SCHEMA pgbell TO "+role.Name+"; GRANT SELECT ON ALL TABLES IN SCHEMA pgbell TO "+role.Name+"; GRANT EXECUTE ON FUNCTION pgbell.life_id TO "+role.Name)
 	require.NoError(t, err)
 	c := position(t, admin)
 	_, err = admin.Exec(t.Context(), insert, 1, 2)
@@ -370,12 +370,15 @@ func TestRecentGoesAsFarBackAsItMay(t *testing.T) {
 	require.Equal(t, []string{"50", "51", "60", "70", "71", "80", "90", "91"}, since(recent(db.RecentOptions{Age: 48 * time.Hour})))
 }
 
-// A transaction that is open all the while holds nobody's cursor back.
+// A transaction that is open all the while holds nobody's cursor back. It has a
+// server to itself: transactions of other databases would count, too.
 func TestRecentUnderALongTransaction(t *testing.T) {
 	t.Parallel()
-	url := pgtest.Database(t)
+	url := pgtest.Server(t).URL("postgres")
+	_, err := newMigrator(t, url).Up(t.Context())
+	require.NoError(t, err)
 	conn, long := pgtest.Connect(t, url), pgtest.Connect(t, url)
-	_, err := long.Exec(t.Context(), "BEGIN; "+strings.NewReplacer("$1", "1", "$2", "1").Replace(insert))
+	_, err = long.Exec(t.Context(), "BEGIN; "+strings.NewReplacer("$1", "1", "$2", "1").Replace(insert))
 	require.NoError(t, err)
 	_, err = conn.Exec(t.Context(), insert, 2, 2)
 	require.NoError(t, err)

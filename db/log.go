@@ -15,24 +15,28 @@ import (
 
 // Log is the event log's queries. It holds nothing: each works on the
 // connection it is given, which nobody else may use meanwhile. The role needs
-// SELECT on the tables of schema pgbell; [Log.Rotate] needs more.
+// SELECT on the tables of schema pgbell and EXECUTE on pgbell.life_id();
+// [Log.Rotate] needs more.
 type Log struct{}
 
 // Position is where the log stands now, and the key to tell true bells from
 // forged ones. The cursor contains every event committed so far.
 //
 // The cursor's epoch tells apart clusters (also a promoted replica from its
-// former primary), databases, and installations of pgbell in one database.
+// former primary), databases, installations of pgbell in one database, and the
+// time before a crash of Postgres from the time after it, when transaction ids
+// come a second time.
 func (Log) Position(ctx context.Context, conn *pgx.Conn) (pgbell.Cursor, pgbell.BellKey, error) {
 	var (
 		system       int64
 		timeline     string
 		database     uint32
 		installation string
+		life         string
 		snapshot     string
 		key          pgbell.BellKey
 	)
-	err := conn.QueryRow(ctx, queryPosition).Scan(&system, &timeline, &database, &installation, &snapshot, &key.Inner, &key.Outer)
+	err := conn.QueryRow(ctx, queryPosition).Scan(&system, &timeline, &database, &installation, &life, &snapshot, &key.Inner, &key.Outer)
 	if err != nil {
 		return pgbell.Cursor{}, pgbell.BellKey{}, fmt.Errorf("find the log's position: %w", err)
 	}
@@ -40,12 +44,12 @@ func (Log) Position(ctx context.Context, conn *pgx.Conn) (pgbell.Cursor, pgbell.
 	if err != nil {
 		return pgbell.Cursor{}, pgbell.BellKey{}, fmt.Errorf("find the log's position: %w", err)
 	}
-	return pgbell.NewCursor(epoch(system, timeline, database, installation), now), key, nil
+	return pgbell.NewCursor(epoch(system, timeline, database, installation, life), now), key, nil
 }
 
 // epoch is 8 bytes of a hash: enough to tell apart, and it reveals nothing.
-func epoch(system int64, timeline string, database uint32, installation string) uint64 {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s:%d:%s", system, timeline, database, installation))
+func epoch(system int64, timeline string, database uint32, installation, life string) uint64 {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s:%d:%s:%s", system, timeline, database, installation, life))
 	return binary.BigEndian.Uint64(sum[:])
 }
 

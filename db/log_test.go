@@ -18,6 +18,7 @@ import (
 
 	"github.com/pgbell/pgbell"
 	"github.com/pgbell/pgbell/db"
+	"github.com/pgbell/pgbell/db/embedded"
 	"github.com/pgbell/pgbell/db/pgtest"
 )
 
@@ -337,7 +338,24 @@ func TestEpoch(t *testing.T) {
 	require.NotEqual(t, first.Epoch(), position(t, conn).Epoch(), "another installation")
 }
 
-// The server's role needs no more than SELECT.
+// After a crash Postgres gives out again the transaction ids that it had not
+// written down. After an orderly restart it does not.
+func TestCrashEndsTheEpoch(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Server(t)
+	url := server.URL("postgres")
+	_, err := newMigrator(t, url).Up(t.Context())
+	require.NoError(t, err)
+	first := position(t, pgtest.Connect(t, url)).Epoch()
+	require.NoError(t, server.Restart(t.Context(), embedded.Fast))
+	require.Equal(t, first, position(t, pgtest.Connect(t, url)).Epoch())
+	require.NoError(t, server.Restart(t.Context(), embedded.Crash))
+	second := position(t, pgtest.Connect(t, url)).Epoch()
+	require.NotEqual(t, first, second)
+	require.Equal(t, second, position(t, pgtest.Connect(t, url)).Epoch())
+}
+
+// The server's role needs no more than SELECT, and one function.
 func TestReadWithoutPrivileges(t *testing.T) {
 	t.Parallel()
 	url := pgtest.Database(t)
@@ -346,7 +364,7 @@ func TestReadWithoutPrivileges(t *testing.T) {
 	conn := pgtest.Connect(t, role.URL)
 	_, _, err := db.Log{}.Position(t.Context(), conn)
 	require.ErrorContains(t, err, "permission denied")
-	_, err = admin.Exec(t.Context(), "GRANT USAGE ON SCHEMA pgbell TO "+role.Name+"; GRANT SELECT ON ALL TABLES IN SCHEMA pgbell TO "+role.Name)
+	_, err = admin.Exec(t.Context(), "GRANT USAGE ON SCHEMA pgbell TO "+role.Name+"; GRANT SELECT ON ALL TABLES IN SCHEMA pgbell TO "+role.Name+"; GRANT EXECUTE ON FUNCTION pgbell.life_id TO "+role.Name)
 	require.NoError(t, err)
 	at := position(t, conn).Snapshot()
 	_, err = admin.Exec(t.Context(), insert, 1, 1)

@@ -417,7 +417,7 @@ func TestRowsSayWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	r := newReader(t, marketplace, db.RowsOptions{Timeout: 100 * time.Millisecond}, bookings)
 	role := pgtest.NewRole(t, r.url)
-	r.exec("GRANT USAGE ON SCHEMA pgbell TO " + role.Name + "; GRANT SELECT ON ALL TABLES IN SCHEMA pgbell TO " + role.Name)
+	r.exec("GRANT USAGE ON SCHEMA pgbell TO " + role.Name + "; GRANT SELECT ON ALL TABLES IN SCHEMA pgbell TO " + role.Name + "; GRANT EXECUTE ON FUNCTION pgbell.life_id TO " + role.Name)
 	rows, err := db.NewRows(t.Context(), openPool(t, role.URL), []db.Table{bookings}, db.RowsOptions{})
 	require.NoError(t, err)
 	_, err = rows.Read(t.Context(), db.RowsQuery{Type: "booking", User: "c1"})

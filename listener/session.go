@@ -69,8 +69,8 @@ func (s *session) connect(ctx context.Context) error {
 	case s.cursor.IsZero():
 		s.cursor = at
 	case s.cursor.Epoch() != at.Epoch(), at.Snapshot().Xmax < s.cursor.Snapshot().Xmax:
-		// Another history: failed over, restored, or set back by a crash that
-		// lost commits which were not yet flushed.
+		// Another history: failed over, restored, or set back by a crash, after
+		// which transaction ids come a second time.
 		s.skip(at, pgbell.Gap{Reason: pgbell.GapEpoch})
 	}
 	return nil

@@ -228,10 +228,41 @@ func TestResets(t *testing.T) {
 	for cursor, reason := range map[string]string{first.Cursor: pgbell.GapEpoch, "rubbish": pgbell.GapCursor} {
 		c, m := s.connect(t, "u", cursor)
 		require.Equal(t, false, m.Data["recovered"])
+		if reason == pgbell.GapCursor {
+			require.Empty(t, m.Cursor)
+		} else {
+			require.Equal(t, cursor, m.Cursor, "only the reset moves it")
+		}
 		reset := c.expect("reset")
 		require.Equal(t, reason, reset.Data["reason"])
-		require.Equal(t, m.Cursor, reset.Cursor)
+		require.NotEmpty(t, reset.Cursor)
+		require.NotEqual(t, cursor, reset.Cursor)
 	}
+}
+
+// TestCutBeforeReset has a client that hears that it was not recovered, but is
+// cut off before it hears the reset. It must hear it the next time.
+func TestCutBeforeReset(t *testing.T) {
+	t.Parallel()
+	s := serve(t, Options{WindowBytes: 2000}, HandlerOptions{}).live()
+	_, m := s.connect(t, "u", "")
+	for range 20 {
+		s.db.insert("u")
+		s.read()
+	}
+	cursor := m.Cursor
+	for range 3 {
+		c, m := s.connect(t, "u", cursor)
+		require.Equal(t, false, m.Data["recovered"])
+		if m.Cursor != "" {
+			cursor = m.Cursor
+		}
+		c.Close()
+	}
+	c, _ := s.connect(t, "u", cursor)
+	cursor = c.expect("reset").Cursor
+	_, m = s.connect(t, "u", cursor)
+	require.Equal(t, true, m.Data["recovered"])
 }
 
 // brokenHistory fails until it is mended.

@@ -113,7 +113,13 @@ func (h *Hub) goLive(s *session, j *joining) {
 		return
 	}
 	if !j.told {
-		s.push(s.proto.signal("authenticated", s.welcome(false), j.id, st.cursor()))
+		at := st.cursor()
+		if j.gap != "" {
+			// Only the reset moves the client's cursor. If the connection is cut
+			// between the two, it comes back with the old one and is told again.
+			at = j.cursor.String()
+		}
+		s.push(s.proto.signal("authenticated", s.welcome(false), j.id, at))
 	}
 	if j.gap != "" {
 		s.push(s.proto.signal("reset", resetData{Reason: j.gap}, nil, st.cursor()))

@@ -40,8 +40,8 @@ type Config struct {
 	// Without are the shapes of change that the plan leaves out. Default: none.
 	Without []Shape
 
-	// Patience is how long everything may take to arrive after a round.
-	// Default: 30 s.
+	// Patience is how long nothing may arrive, after a round, while something
+	// is missing. Default: 15 s.
 	Patience time.Duration
 
 	// Binary is the pgbell executable. Required.
@@ -59,7 +59,7 @@ func (c Config) withDefaults() Config {
 	c.Users = min(cmp.Or(c.Users, len(names)), len(names))
 	c.ClientsPerUser = cmp.Or(c.ClientsPerUser, 2)
 	c.Nodes = cmp.Or(c.Nodes, 2)
-	c.Patience = cmp.Or(c.Patience, 30*time.Second)
+	c.Patience = cmp.Or(c.Patience, 15*time.Second)
 	if c.Faults == nil {
 		c.Faults = Faults
 	}

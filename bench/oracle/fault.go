@@ -204,3 +204,9 @@ func (p *faultPlan) quietCrash(ctx context.Context) error {
 
 // safetyRound is within how long pgbell reads the log though no bell rings.
 const safetyRound = 1200 * time.Millisecond
+
+// crashed reports whether Postgres crashed so far.
+func (p *faultPlan) crashed() bool {
+	return slices.ContainsFunc([]Fault{RestartAtOnce, CrashPostgres, CrashBackend, KillEverything, QuietCrash},
+		func(f Fault) bool { return p.count[f] != nil && p.count[f].Load() > 0 })
+}

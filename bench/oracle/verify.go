@@ -66,12 +66,13 @@ func (w *world) verify(ctx context.Context) (done verified, err error) {
 		}
 	}
 	done.events = len(log)
-	deadline := time.Now().Add(w.config.Patience)
 	found := make([][]string, len(w.clients))
 	excepted := make([]int, len(w.clients))
 	var wg sync.WaitGroup
 	for i, c := range w.clients {
-		wg.Go(func() { found[i], excepted[i] = c.check(ctx, deadline, byID, views[c.user], now) })
+		wg.Go(func() {
+			found[i], excepted[i] = c.check(ctx, w.config.Patience, byID, views[c.user], now, w.faults.crashed())
+		})
 	}
 	wg.Wait()
 	for i, c := range w.clients {
@@ -242,13 +243,14 @@ func (l *ledger) resets(c *client) map[string]int {
 	return missing
 }
 
-// check waits until the client has what it should have, and compares.
-func (c *client) check(ctx context.Context, deadline time.Time, log map[int64]*fact, want *view, now tables) (violations []string, excepted int) {
+// check waits until the client has what it should have, and compares. Crashed
+// says that Postgres did: with a crash its epoch ends, and each cursor with it.
+func (c *client) check(ctx context.Context, patience time.Duration, log map[int64]*fact, want *view, now tables, crashed bool) (violations []string, excepted int) {
 	say := func(format string, args ...any) {
 		violations = append(violations, c.name+": "+fmt.Sprintf(format, args...))
 	}
 	l := newLedger(log, want)
-	err := c.until(ctx, time.Until(deadline), func() bool {
+	err := c.until(ctx, patience, func() bool {
 		l.take(c)
 		return len(l.twice)+len(l.disorder)+len(c.wrong) > 0 || len(l.pending)+len(l.resets(c))+len(c.fetching) == 0
 	})
@@ -281,7 +283,7 @@ func (c *client) check(ctx context.Context, deadline time.Time, log map[int64]*f
 		}
 	}
 	for _, g := range c.gaps {
-		if g.reason == pgbell.GapEpoch || g.reason == pgbell.GapCursor {
+		if g.reason == pgbell.GapCursor || g.reason == pgbell.GapEpoch && !crashed {
 			say("was reset with the reason %q, for which there is none", g.reason)
 		}
 	}

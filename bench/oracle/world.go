@@ -164,10 +164,14 @@ func (w *world) startClients(ctx, running context.Context) error {
 	return nil
 }
 
-// until waits until holds is true; it is called with the mutex held.
-func (c *client) until(ctx context.Context, within time.Duration, holds func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
+// errSilent says that something is missing and nothing comes.
+var errSilent = errors.New("nothing has come for a while")
+
+// until waits until holds is true, as long as something comes from time to
+// time. Holds is called with the mutex held.
+func (c *client) until(ctx context.Context, patience time.Duration, holds func() bool) error {
+	silence := time.NewTimer(patience)
+	defer silence.Stop()
 	for {
 		c.mu.Lock()
 		ok := holds()
@@ -177,6 +181,9 @@ func (c *client) until(ctx context.Context, within time.Duration, holds func() b
 		}
 		select {
 		case <-c.changed:
+			silence.Reset(patience)
+		case <-silence.C:
+			return errSilent
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

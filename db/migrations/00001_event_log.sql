@@ -14,6 +14,31 @@ CREATE TABLE pgbell.installation (
 COMMENT ON TABLE pgbell.installation IS 'One row: identifies this installation in cursors.';
 INSERT INTO pgbell.installation DEFAULT VALUES;
 
+-- One random id for each life of the cluster, from crash to crash: recovery
+-- empties an unlogged table. After a crash Postgres gives out transaction ids
+-- again that it had not yet written down, and whoever saw the first bearer end
+-- would take the second for old. So a crash is the end of an epoch.
+CREATE UNLOGGED TABLE pgbell.life (
+    id  uuid    NOT NULL DEFAULT gen_random_uuid(),
+    one boolean PRIMARY KEY DEFAULT true CHECK (one)
+);
+COMMENT ON TABLE pgbell.life IS 'At most one row: identifies the time since Postgres last recovered from a crash. Emptied by recovery.';
+
+-- +goose StatementBegin
+CREATE FUNCTION pgbell.life_id() RETURNS uuid
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pgbell.life) THEN
+        INSERT INTO pgbell.life DEFAULT VALUES ON CONFLICT DO NOTHING;
+    END IF;
+    RETURN (SELECT l.id FROM pgbell.life AS l);
+END
+$$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION pgbell.life_id() IS 'The id in pgbell.life; makes one if a crash took it.';
+
 -- Every role may NOTIFY every channel, so a bell that carries an event carries
 -- a code made with these keys. 64 bytes each: one block of SHA-256.
 CREATE TABLE pgbell.bell_key (
@@ -125,4 +150,6 @@ DROP TABLE pgbell.horizon;
 DROP TABLE pgbell.events;
 DROP FUNCTION pgbell.slot(timestamptz);
 DROP TABLE pgbell.bell_key;
+DROP FUNCTION pgbell.life_id();
+DROP TABLE pgbell.life;
 DROP TABLE pgbell.installation;

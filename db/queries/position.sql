@@ -7,6 +7,7 @@ SELECT (SELECT system_identifier FROM pg_control_system()),
        left(pg_walfile_name(pg_current_wal_lsn()), 8),
        (SELECT oid FROM pg_database WHERE datname = current_database()),
        (SELECT id::text FROM pgbell.installation),
+       pgbell.life_id()::text,
        pg_current_snapshot()::text,
        k.inner_key,
        k.outer_key
