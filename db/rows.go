@@ -150,11 +150,24 @@ func (r *Rows) Read(ctx context.Context, q RowsQuery) (RowsPage, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Timeout)
 	defer cancel()
 	var page RowsPage
-	err = pgx.BeginTxFunc(ctx, r.pool, pgx.TxOptions{BeginQuery: beginRows}, func(tx pgx.Tx) (err error) {
-		if page.Cursor, _, err = (Log{}).Position(ctx, tx.Conn()); err != nil {
+	err = r.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		// The epoch, which lasts as long as the connection.
+		present, _, err := Log{}.Position(ctx, conn.Conn())
+		if err != nil {
 			return err
 		}
-		return t.collect(ctx, tx, query, &page, limit, r.opts.Bytes)
+		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{BeginQuery: beginRows}, func(tx pgx.Tx) error {
+			var text string
+			if err := tx.QueryRow(ctx, "SELECT pg_current_snapshot()::text").Scan(&text); err != nil {
+				return err
+			}
+			snapshot, err := pgbell.ParseSnapshot(text)
+			if err != nil {
+				return err
+			}
+			page.Cursor = pgbell.NewCursor(present.Epoch(), snapshot)
+			return t.collect(ctx, tx, query, &page, limit, r.opts.Bytes)
+		})
 	})
 	var pg *pgconn.PgError
 	switch {

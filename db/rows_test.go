@@ -306,7 +306,7 @@ func TestRowsAreWrittenAsEvents(t *testing.T) {
 		CREATE TABLE everything (
 			id int PRIMARY KEY, owner text,
 			ts timestamptz, tsn timestamp, d date, tz timetz, iv interval, num numeric, f4 float4, f8 float8, m money,
-			b bytea, j json, jb jsonb, arr text[], tsarr timestamptz[], rng tstzrange, p pair, pt point, u uuid, bits bit(3), x xml, n text, "Quoted ""x" text);`
+			b bytea, j json, jb jsonb, arr text[], tsarr timestamptz[], r tstzrange, p pair, pt point, u uuid, bits bit(3), x xml, n text, "Quoted ""x" text);`
 	r := newReader(t, sql, db.RowsOptions{}, db.Table{
 		Type: "everything", Schema: "public", Name: "everything", AllColumns: true,
 		Owners: []db.TableOwner{{Audience: "a", Column: "owner"}}, Only: map[string][]string{"a": {"n"}},

@@ -362,7 +362,7 @@ func rowJSON(side string, columns []column) lines {
 	if len(items) == 0 {
 		return lines{"'{}'"}
 	}
-	return list(items).after("(SELECT row_to_json(r)::text FROM (SELECT ").then(") AS r)")
+	return list(items).after("(SELECT row_to_json(r.*)::text FROM (SELECT ").then(") AS r)")
 }
 
 // changedJSON is the members of an object with the old values of the columns

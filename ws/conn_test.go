@@ -105,7 +105,7 @@ func TestPingsFromClients(t *testing.T) {
 
 func TestSilence(t *testing.T) {
 	t.Parallel()
-	s := serve(t, Options{PingInterval: 50 * time.Millisecond, PongTimeout: 50 * time.Millisecond}, HandlerOptions{}).live()
+	s := serve(t, Options{PingInterval: 50 * time.Millisecond, PongTimeout: 3 * time.Second}, HandlerOptions{}).live()
 	c, _ := s.connect(t, "u", "")
 	pings := 0
 	c.SetPingHandler(func(data string) error {

@@ -19,8 +19,8 @@ import (
 func (s *server) change(f func(*pgbell.Event)) {
 	e := s.db.insert("nobody")
 	f(&e)
-	s.feed.cursor = s.feed.cursor.Rung(e.ID)
-	e.Cursor = s.feed.cursor
+	s.cursor = s.cursor.Rung(e.ID)
+	e.Cursor = s.cursor
 	s.hub.Deliver([]pgbell.Event{e})
 }
 
@@ -113,6 +113,21 @@ func TestRefresh(t *testing.T) {
 	c.send("authenticate", map[string]string{"token": "bad"}, 5)
 	c.expect("auth_error")
 	c.expectClose(CloseUnauthenticated)
+}
+
+// A session is not offered events once its token has expired, so a refresh
+// that comes after that may not save it, even where nobody has ended it yet.
+func TestRefreshComesTooLate(t *testing.T) {
+	t.Parallel()
+	s := serve(t, Options{Authenticator: tokens{ttl: 200 * time.Millisecond}}, HandlerOptions{}).live()
+	c, m := s.connect(t, "u", "")
+	expires, err := time.Parse(time.RFC3339Nano, m.Data["expiresAt"].(string))
+	require.NoError(t, err)
+	<-time.After(time.Until(expires))
+	s.change(func(*pgbell.Event) {})
+	c.send("authenticate", map[string]string{"token": "u"}, 1)
+	require.Equal(t, "token_expired", c.expect("auth_error").Data["code"])
+	c.expectClose(CloseExpired)
 }
 
 // rowsOf lets users into the rows that they are listed for.
@@ -314,11 +329,11 @@ func TestHistory(t *testing.T) {
 	c, n := s.connect(t, "u", m.Cursor)
 	require.Equal(t, true, n.Data["recovered"], "it was, as far as it went")
 	for range 1201 {
-		if got, err := c.next(); got.Event == "reset" {
+		got, err := c.next()
+		require.NoError(t, err)
+		if got.Event == "reset" {
 			require.Equal(t, pgbell.GapTooMany, got.Data["reason"])
 			return
-		} else {
-			require.NoError(t, err)
 		}
 	}
 	require.Equal(t, pgbell.GapTooMany, c.expect("reset").Data["reason"])

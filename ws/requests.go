@@ -53,7 +53,7 @@ func (s *session) handle(message []byte) {
 			s.fail(errBadRequest.because(r.Event+" takes {room}, a name of at most 256 bytes"), r.ID)
 			return
 		}
-		refused := (*Error)(nil)
+		var refused *Error
 		if r.Event == "join_room" {
 			refused = s.joinRoom(ctx, identity, data.Room)
 		} else {
@@ -116,7 +116,7 @@ func (h *Hub) verify(ctx context.Context, token string) (auth.Identity, *Error) 
 
 // admit gives the session its identity. The same user again only refreshes it:
 // roles and rooms that the new token lacks end at once. Another user starts
-// anew.
+// anew. A session whose token has expired cannot be saved any more.
 func (s *session) admit(identity auth.Identity, cursor string, id json.RawMessage) {
 	h := s.hub
 	if s.counted != identity.UserID {
@@ -130,6 +130,13 @@ func (s *session) admit(identity auth.Identity, cursor string, id json.RawMessag
 	h.stream.lock()
 	s.mu.Lock()
 	had := s.identity
+	if had.UserID != "" && !time.Now().Before(had.ExpiresAt) {
+		// Since then events have passed it by. It comes back with its cursor.
+		s.mu.Unlock()
+		h.stream.unlock()
+		s.refuse(errTokenExpired, id)
+		return
+	}
 	s.identity = identity
 	again := had.UserID == identity.UserID
 	var stale []string

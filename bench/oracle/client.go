@@ -38,9 +38,10 @@ type client struct {
 
 	mu       sync.Mutex // guards what follows
 	changed  chan struct{}
-	conn     *websocket.Conn
 	live     bool
+	owed     bool // a reset must come before anything else
 	cursor   string
+	top      int64 // the highest id received
 	replica  replica
 	received []message // since the round began
 	resets   map[string]int
@@ -58,8 +59,12 @@ type message struct {
 	raw []byte
 }
 
-// gap is a stretch that a reset stands for.
-type gap struct{ from, to, reason string }
+// gap is a stretch that a reset stands for: from one cursor to another, which
+// is empty until it is known. Top is the highest id received before it.
+type gap struct {
+	from, to, reason string
+	top              int64
+}
 
 // replica is the rows that a client holds: type, key, row, the latter two as
 // JSON.
@@ -110,12 +115,8 @@ func newClient(name, user string, roles []string, seed uint64) *client {
 func (c *client) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := c.follow(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		var fatal *breach
-		if errors.As(err, &fatal) {
-			c.breach(fatal.what)
+		if found, ok := errors.AsType[*breach](err); ok {
+			c.breach(found.what)
 		}
 		pause := time.NewTimer(time.Duration(1+c.r.IntN(30)) * time.Millisecond)
 		select {
@@ -215,13 +216,10 @@ func (c *client) follow(ctx context.Context) error {
 			return err
 		}
 	}
-	c.mu.Lock()
-	c.conn = conn
-	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.conn, c.live = nil, false
+		c.live, c.owed = false, false
 	}()
 	if refresh > 0 {
 		renew := time.AfterFunc(refresh, func() { c.refresh(conn) })
@@ -230,8 +228,7 @@ func (c *client) follow(ctx context.Context) error {
 	for {
 		_, raw, err := conn.ReadMessage()
 		if err != nil {
-			var closed *websocket.CloseError
-			if errors.As(err, &closed) {
+			if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
 				c.counters.closed(closed.Code)
 			} else {
 				c.counters.closed(0)
@@ -301,6 +298,9 @@ func (c *client) take(ctx context.Context, raw []byte, had string) error {
 	}
 	switch e.Event {
 	case "order_update", "item_update", "stock_update":
+		if c.owed {
+			return &breach{fmt.Sprintf("%s was not recovered and got no reset before %s", c.name, raw)}
+		}
 		c.apply(&e, raw)
 		c.measure(&e, now)
 	case "authenticated":
@@ -311,12 +311,12 @@ func (c *client) take(ctx context.Context, raw []byte, had string) error {
 			return nil // a token was refreshed
 		}
 		c.live = true
-		switch {
-		case had == "":
+		if had == "" {
 			c.cursor = e.Cursor
-		case !e.Data.Recovered:
-			c.lost(ctx, e.Cursor, "not recovered")
 		}
+		// Without recovery a reset follows. Until it is here, the client's
+		// cursor stays, so that a cut between the two loses nothing.
+		c.owed = had != "" && !e.Data.Recovered
 		return nil
 	case "reset":
 		c.counters.reset(e.Data.Reason)
@@ -324,6 +324,7 @@ func (c *client) take(ctx context.Context, raw []byte, had string) error {
 			c.resets[e.Data.Type]++
 			c.fetch(ctx, e.Data.Type, e.Data.Reason)
 		} else {
+			c.owed = false
 			c.lost(ctx, e.Cursor, e.Data.Reason)
 		}
 	case "auth_error":
@@ -339,15 +340,27 @@ func (c *client) take(ctx context.Context, raw []byte, had string) error {
 	default:
 		return &breach{fmt.Sprintf("%s received an unknown event: %s", c.name, raw)}
 	}
-	if e.Cursor != "" {
-		c.cursor = e.Cursor
-	}
+	c.move(e.Cursor)
 	return nil
+}
+
+// move keeps a message's cursor, if it has one. The caller holds the mutex.
+func (c *client) move(cursor string) {
+	if cursor == "" {
+		return
+	}
+	c.cursor = cursor
+	for i := range c.gaps {
+		if c.gaps[i].to == "" {
+			c.gaps[i].to = cursor
+		}
+	}
 }
 
 // apply notes a message of a row and applies it. The caller holds the mutex.
 func (c *client) apply(e *envelope, raw []byte) {
 	c.received = append(c.received, message{e.Data.ID, raw})
+	c.top = max(c.top, e.Data.ID)
 	u := update{e.Data.Type, e.Data.Op, string(e.Data.Key), string(e.Data.Data)}
 	if f := c.fetching[u.typ]; f != nil {
 		f.since = append(f.since, u)
@@ -367,8 +380,8 @@ func (r replica) apply(u update) {
 // lost notes that the stream goes on after a gap, and fetches everything. The
 // caller holds the mutex.
 func (c *client) lost(ctx context.Context, cursor, reason string) {
-	c.gaps = append(c.gaps, gap{c.cursor, cursor, reason})
-	c.cursor = cursor
+	c.gaps = append(c.gaps, gap{c.cursor, "", reason, c.top})
+	c.move(cursor)
 	for typ := range c.replica {
 		c.fetch(ctx, typ, reason)
 	}

@@ -31,7 +31,7 @@ func (h *histogram) quantile(q float64) time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	rank := int(math.Ceil(q * float64(h.n)))
-	for i, n := range h.steps {
+	for i, n := range &h.steps {
 		if rank -= n; rank <= 0 && h.n > 0 {
 			return time.Duration(float64(least) * math.Pow(step, float64(i+1)))
 		}

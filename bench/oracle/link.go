@@ -61,7 +61,7 @@ func (l *link) accept() {
 
 func (l *link) serve(client net.Conn) {
 	d := net.Dialer{Timeout: 5 * time.Second}
-	server, err := d.Dial("tcp", *l.target.Load()) //nolint:noctx // the proxy's end closes the connection
+	server, err := d.Dial("tcp", *l.target.Load())
 	if err != nil {
 		client.Close()
 		return
@@ -96,7 +96,7 @@ func (l *link) pass(p *pair, to, from net.Conn, down bool) {
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			if !l.forward(p, to, buffer[:n], down) {
+			if !l.forward(to, buffer[:n], down) {
 				return
 			}
 		}
@@ -113,7 +113,7 @@ func (l *link) pass(p *pair, to, from net.Conn, down bool) {
 	}
 }
 
-func (l *link) forward(p *pair, to net.Conn, data []byte, down bool) bool {
+func (l *link) forward(to net.Conn, data []byte, down bool) bool {
 	for len(data) > 0 {
 		l.mu.Lock()
 		held, rate, cut := l.held, l.rate, false

@@ -37,7 +37,6 @@ type node struct {
 	process *os.Process
 	ready   chan struct{} // closed when the present process is live
 	asked   bool          // somebody ended the present process
-	stopped bool
 	log     tail
 }
 

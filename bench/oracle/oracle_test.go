@@ -17,7 +17,7 @@ import (
 
 var (
 	seed     = flag.Uint64("oracle.seed", 0, "seed of the history; 0 takes one from the clock")
-	changes  = flag.Int("oracle.changes", 30_000, "rows to change")
+	changes  = flag.Int("oracle.changes", 20_000, "rows to change")
 	round    = flag.Int("oracle.transactions", 0, "transactions of a writer in a round")
 	duration = flag.Duration("oracle.duration", 0, "end the history after so long")
 	faults   = flag.String("oracle.faults", "all", "faults, separated by commas: all, none, names, -names")

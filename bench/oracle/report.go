@@ -5,6 +5,7 @@ import (
 	"maps"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -102,7 +103,7 @@ func (r *Report) String() string {
 		if code == 0 {
 			return "no code"
 		}
-		return fmt.Sprint(code)
+		return strconv.Itoa(code)
 	}))
 	line("pgbell starts", "%d, ended by themselves %d", r.Starts, r.Surprises)
 	line("resets received", "%s; rows fetched %d times; tokens refreshed %d times", counts(r.Resets, func(s string) string { return s }), r.Fetches, r.Refreshes)

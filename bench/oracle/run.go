@@ -46,8 +46,8 @@ func (w *world) play(ctx context.Context, report *Report) error {
 		report.Excepted += done.excepted
 		report.Violations = append(report.Violations, done.violations...)
 		changes := w.tally.changes.Load()
-		fmt.Fprintf(w.config.Log, "round %d: %d changes in %.1f s, verified in %.1f s; %d changes in all, %d deliveries, %d resets\n",
-			report.Rounds, changes-before, wrote.Sub(began).Seconds(), time.Since(wrote).Seconds(), changes, report.Expected, w.counters.resets.Load())
+		fmt.Fprintf(w.config.Log, "round %d: %d changes in %.1f s, settled in %.1f s, verified in %.1f s; %d changes in all, %d deliveries, %d resets\n",
+			report.Rounds, changes-before, wrote.Sub(began).Seconds(), done.settled.Seconds(), (time.Since(wrote) - done.settled).Seconds(), changes, report.Expected, w.counters.resets.Load())
 		switch {
 		case len(report.Violations) > 0,
 			int(changes) >= w.config.Changes,

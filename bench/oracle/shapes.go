@@ -30,7 +30,7 @@ type shapeOf struct {
 	sql    func(*planner) string
 }
 
-func orders(p *planner, set, where string) string {
+func orders(set, where string) string {
 	return "UPDATE market.orders SET " + set + " WHERE " + where
 }
 
@@ -90,33 +90,33 @@ func catalogue() []shapeOf {
 		{"order: new or moved", 3, func(p *planner) string { return newOrder(p, "UPDATE SET "+moved(p)) }},
 		{"order: new or nothing", 5, func(p *planner) string { return newOrder(p, "NOTHING") }},
 		{"order: price", 14, func(p *planner) string {
-			return orders(p, "price = "+p.price()+", tag = "+p.orderTag("client_id", "provider_id"), one(p))
+			return orders("price = "+p.price()+", tag = "+p.orderTag("client_id", "provider_id"), one(p))
 		}},
 		{"order: status", 6, func(p *planner) string {
-			return orders(p, "status = "+pick(p, "'NEW'", "'ACCEPTED'", "'DONE'")+", tag = "+p.orderTag("client_id", "provider_id"), one(p))
+			return orders("status = "+pick(p, "'NEW'", "'ACCEPTED'", "'DONE'")+", tag = "+p.orderTag("client_id", "provider_id"), one(p))
 		}},
 		{"order: note", 5, func(p *planner) string {
-			return orders(p, pick(p,
+			return orders(pick(p,
 				"client_note = "+p.note("CN", "client_id"),
 				"provider_note = "+p.note("PN", "provider_id"),
 				"client_note = NULL, provider_note = "+p.note("PN", "provider_id")), one(p))
 		}},
-		{"order: nothing visible", 3, func(p *planner) string { return orders(p, "secret = 'SECRET~"+p.stamp()+"'", one(p)) }},
-		{"order: nothing at all", 2, func(p *planner) string { return orders(p, "price = price, tag = tag", one(p)) }},
-		{"order: moved", 8, func(p *planner) string { return orders(p, moved(p), one(p)) }},
+		{"order: nothing visible", 3, func(p *planner) string { return orders("secret = 'SECRET~"+p.stamp()+"'", one(p)) }},
+		{"order: nothing at all", 2, func(p *planner) string { return orders("price = price, tag = tag", one(p)) }},
+		{"order: moved", 8, func(p *planner) string { return orders(moved(p), one(p)) }},
 		{"order: key", 2, func(p *planner) string {
 			to := p.order()
-			return orders(p, fmt.Sprintf("id = %d", to), fmt.Sprintf("%s AND NOT EXISTS (SELECT FROM market.orders WHERE id = %d)", one(p), to))
+			return orders(fmt.Sprintf("id = %d", to), fmt.Sprintf("%s AND NOT EXISTS (SELECT FROM market.orders WHERE id = %d)", one(p), to))
 		}},
 		{"order: key and moved", 1, func(p *planner) string {
 			to := p.order()
-			return orders(p, fmt.Sprintf("id = %d, ", to)+moved(p), fmt.Sprintf("%s AND NOT EXISTS (SELECT FROM market.orders WHERE id = %d)", one(p), to))
+			return orders(fmt.Sprintf("id = %d, ", to)+moved(p), fmt.Sprintf("%s AND NOT EXISTS (SELECT FROM market.orders WHERE id = %d)", one(p), to))
 		}},
 		{"order: deleted", 3, func(p *planner) string { return "DELETE FROM market.orders WHERE " + one(p) }},
 		{"orders: price", 4, func(p *planner) string {
-			return orders(p, "price = price + 1, tag = "+p.orderTag("client_id", "provider_id"), some(p, "id", 60))
+			return orders("price = price + 1, tag = "+p.orderTag("client_id", "provider_id"), some(p, "id", 60))
 		}},
-		{"orders: moved", 1, func(p *planner) string { return orders(p, moved(p), some(p, "id", 12)) }},
+		{"orders: moved", 1, func(p *planner) string { return orders(moved(p), some(p, "id", 12)) }},
 		{"orders: deleted", 1, func(p *planner) string { return "DELETE FROM market.orders WHERE " + some(p, "id", 4) }},
 		{"orders: inserted", 2, func(p *planner) string {
 			c, o := p.user(), p.user()
@@ -152,7 +152,7 @@ func catalogue() []shapeOf {
 		{"order moved and items changed", 1, func(p *planner) string {
 			k := p.order()
 			return fmt.Sprintf("WITH moved AS (%s RETURNING id) UPDATE market.items SET tag = '%s' FROM moved WHERE order_id = moved.id",
-				orders(p, moved(p), fmt.Sprintf("id = %d", k)), p.stamp())
+				orders(moved(p), fmt.Sprintf("id = %d", k)), p.stamp())
 		}},
 
 		{"stock: new or changed", 10, func(p *planner) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -76,7 +77,8 @@ func (t tables) of(typ, user string, watcher bool) map[string]columns {
 	for _, r := range t[typ] {
 		client := r.clientID != nil && *r.clientID == user
 		provider := r.providerID != nil && *r.providerID == user
-		if !client && !provider && !(watcher && slices.Contains(watched, typ)) {
+		watching := watcher && slices.Contains(watched, typ)
+		if !client && !provider && !watching {
 			continue
 		}
 		row := columns{}
@@ -85,9 +87,7 @@ func (t tables) of(typ, user string, watcher bool) map[string]columns {
 			seen    bool
 		}{{r.all, true}, {r.forClient, client}, {r.forProvider, provider}} {
 			if part.seen {
-				for name, value := range part.columns {
-					row[name] = value
-				}
+				maps.Copy(row, part.columns)
 			}
 		}
 		visible[r.key] = row

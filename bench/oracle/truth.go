@@ -180,6 +180,7 @@ func sameColumns(a, b columns) bool {
 type stretch struct {
 	from, to pgbell.Cursor
 	reason   string
+	top      int64
 }
 
 func (g gap) stretch() (stretch, error) {
@@ -188,10 +189,14 @@ func (g gap) stretch() (stretch, error) {
 		return stretch{}, err
 	}
 	to, err := pgbell.ParseCursor(g.to)
-	return stretch{from, to, g.reason}, err
+	return stretch{from, to, g.reason, g.top}, err
 }
 
 // holds reports whether the event is one that the reset stands for.
+//
+// If a crash of Postgres lies between, the first cursor can take an event after
+// it for one before: transaction ids come again. Ids of events do not.
 func (s stretch) holds(f *fact) bool {
-	return !s.from.Contains(f.id, f.xid) && s.to.Contains(f.id, f.xid)
+	before := s.from.Contains(f.id, f.xid) && (s.from.Epoch() == s.to.Epoch() || f.id <= s.top)
+	return !before && s.to.Contains(f.id, f.xid)
 }

@@ -38,8 +38,7 @@ func (t *tally) count(shapes []Shape) {
 func (t *tally) fail(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		t.errors[pg.Code+" "+pg.ConstraintName]++
 	}
 }

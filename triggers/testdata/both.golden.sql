@@ -51,10 +51,10 @@ BEGIN
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
                                                                 '"provider":' || to_json(new.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r),
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r),
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.provider_note) AS r)) || '}') || '}') || '}'
+                                   '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.provider_note) AS r)) || '}') || '}') || '}'
                   FROM new_rows AS new
                        -- Actions may ask for OLD: it is NULL.
                   LEFT JOIN new_rows AS old ON false;
@@ -95,10 +95,10 @@ BEGIN
                            '"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END,
                            CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END,
                            '"watchers":["ADMIN"]',
-                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r) END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r) END,
                            CASE change.op
                                WHEN 'delete' THEN
-                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r)
+                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r)
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || to_json(old.client_id)::text END,
@@ -110,10 +110,10 @@ BEGIN
                            END,
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.provider_note) AS r) END,
+                                   CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.provider_note) AS r) END,
                                    CASE change.op
                                        WHEN 'delete' THEN
-                                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.provider_note) AS r)
+                                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.provider_note) AS r)
                                        WHEN 'update' THEN
                                            '"old":{' || array_to_string(ARRAY[
                                                             CASE WHEN old.provider_note IS DISTINCT FROM new.provider_note THEN '"provider_note":' || coalesce(to_json(old.provider_note)::text, 'null') END
@@ -148,7 +148,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r),
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r),
                            '"old":{}') || '}'
                   FROM old_rows AS before
                   JOIN new_rows AS after
@@ -183,10 +183,10 @@ BEGIN
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
                                                                 '"provider":' || to_json(old.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
-                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r),
+                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r),
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.provider_note) AS r)) || '}') || '}') || '}'
+                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.provider_note) AS r)) || '}') || '}') || '}'
                   FROM old_rows AS old
                        -- Actions may ask for NEW: it is NULL.
                   LEFT JOIN old_rows AS new ON false;
@@ -228,7 +228,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 1d4efb3d3db25f26.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 227f572ef794a457.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.
@@ -300,7 +300,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r)) || '}'
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r)) || '}'
                   FROM new_rows AS new
                        -- Actions may ask for OLD: it is NULL.
                   LEFT JOIN new_rows AS old ON false
@@ -328,10 +328,10 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text, nullif(old.booking_id::text, new.booking_id::text)], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r) END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r) END,
                            CASE change.op
                                WHEN 'delete' THEN
-                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)
+                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.booking_id IS DISTINCT FROM new.booking_id THEN '"booking_id":' || coalesce(to_json(old.booking_id)::text, 'null') END,
@@ -381,7 +381,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[old.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)) || '}' END
+                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)) || '}' END
                   FROM old_rows AS old
                        -- Actions may ask for NEW: it is NULL.
                   LEFT JOIN old_rows AS new ON false
@@ -426,7 +426,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition ea9c226ed5eacf49.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition a3eaa1c7fbcba435.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

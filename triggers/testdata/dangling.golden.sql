@@ -63,7 +63,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r),
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r),
                            '"old":{}') || '}'
                   FROM new_rows AS after
                   LEFT JOIN new_rows AS before ON false
@@ -100,7 +100,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r),
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r),
                            '"old":{}') || '}'
                   FROM old_rows AS before
                   FULL JOIN new_rows AS after
@@ -137,7 +137,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r),
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r),
                            '"old":{}') || '}'
                   FROM old_rows AS before
                   LEFT JOIN old_rows AS after ON false
@@ -186,7 +186,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 5bc292a94db6086d.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition ba3f160a50f24c1c.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.
@@ -254,7 +254,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r)) || '}'
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r)) || '}'
                   FROM new_rows AS new
                   LEFT JOIN LATERAL (
                        SELECT true AS found, parent.client_id::text AS client_id
@@ -277,10 +277,10 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text, nullif(old.booking_id::text, new.booking_id::text)], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r) END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r) END,
                            CASE change.op
                                WHEN 'delete' THEN
-                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.booking_id, old.amount) AS r)
+                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.booking_id, old.amount) AS r)
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.booking_id IS DISTINCT FROM new.booking_id THEN '"booking_id":' || coalesce(to_json(old.booking_id)::text, 'null') END,
@@ -319,7 +319,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[old.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.booking_id, old.amount) AS r)) || '}'
+                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.booking_id, old.amount) AS r)) || '}'
                   FROM old_rows AS old
                   LEFT JOIN LATERAL (
                        SELECT true AS found, parent.client_id::text AS client_id
@@ -356,7 +356,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition de5552d4d2c75f26.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition c75b303e4caf5bb1.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

@@ -49,10 +49,10 @@ BEGIN
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
                                                                 '"provider":' || to_json(new.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r),
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r),
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.provider_note) AS r)) || '}') || '}') || '}'
+                                   '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.provider_note) AS r)) || '}') || '}') || '}'
                   FROM new_rows AS new
                        -- Actions may ask for OLD: it is NULL.
                   LEFT JOIN new_rows AS old ON false;
@@ -73,10 +73,10 @@ BEGIN
                            '"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END,
                            CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END,
                            '"watchers":["ADMIN"]',
-                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r) END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r) END,
                            CASE change.op
                                WHEN 'delete' THEN
-                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r)
+                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r)
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || to_json(old.client_id)::text END,
@@ -88,10 +88,10 @@ BEGIN
                            END,
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.provider_note) AS r) END,
+                                   CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.provider_note) AS r) END,
                                    CASE change.op
                                        WHEN 'delete' THEN
-                                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.provider_note) AS r)
+                                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.provider_note) AS r)
                                        WHEN 'update' THEN
                                            '"old":{' || array_to_string(ARRAY[
                                                             CASE WHEN old.provider_note IS DISTINCT FROM new.provider_note THEN '"provider_note":' || coalesce(to_json(old.provider_note)::text, 'null') END
@@ -125,10 +125,10 @@ BEGIN
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
                                                                 '"provider":' || to_json(old.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
-                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r),
+                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r),
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.provider_note) AS r)) || '}') || '}') || '}'
+                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.provider_note) AS r)) || '}') || '}') || '}'
                   FROM old_rows AS old
                        -- Actions may ask for NEW: it is NULL.
                   LEFT JOIN old_rows AS new ON false;
@@ -163,7 +163,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 97b5f709d0f0ddd9.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 0155f4c7e7beb843.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.

@@ -46,10 +46,10 @@ BEGIN
                            '"key":{"Order":' || to_json(new."Order")::text ||
                            ',"näme \\ x":' || to_json(new."näme \ x")::text || '}',
                            '"owners":' || '{' || concat_ws(',', '"it''s":' || to_json(new."it's"::text)::text) || '}',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new."Order", new."näme \ x", new."select") AS r),
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new."Order", new."näme \ x", new."select") AS r),
                            '"only":{' || concat_ws(',',
                                '"it''s":{' || concat_ws(',',
-                                   '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new."it's") AS r)) || '}') || '}') || '}'
+                                   '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new."it's") AS r)) || '}') || '}') || '}'
                   FROM new_rows AS new;
         ELSIF TG_OP = 'UPDATE' THEN
             OPEN changes FOR
@@ -66,10 +66,10 @@ BEGIN
                            ',"näme \\ x":' || to_json(coalesce(new."näme \ x", old."näme \ x"))::text || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END,
                            CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END,
-                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new."Order", new."näme \ x", new."select") AS r) END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new."Order", new."näme \ x", new."select") AS r) END,
                            CASE change.op
                                WHEN 'delete' THEN
-                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old."Order", old."näme \ x", old."select") AS r)
+                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old."Order", old."näme \ x", old."select") AS r)
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN record_image_ne(ROW(old."näme \ x"), ROW(new."näme \ x")) THEN '"näme \\ x":' || to_json(old."näme \ x")::text END,
@@ -78,10 +78,10 @@ BEGIN
                            END,
                            '"only":{' || concat_ws(',',
                                '"it''s":{' || concat_ws(',',
-                                   CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new."it's") AS r) END,
+                                   CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new."it's") AS r) END,
                                    CASE change.op
                                        WHEN 'delete' THEN
-                                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old."it's") AS r)
+                                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old."it's") AS r)
                                        WHEN 'update' THEN
                                            '"old":{' || array_to_string(ARRAY[
                                                             CASE WHEN record_image_ne(ROW(old."it's"), ROW(new."it's")) THEN '"it''s":' || coalesce(to_json(old."it's")::text, 'null') END
@@ -109,10 +109,10 @@ BEGIN
                            '"key":{"Order":' || to_json(old."Order")::text ||
                            ',"näme \\ x":' || to_json(old."näme \ x")::text || '}',
                            '"owners":' || '{' || concat_ws(',', '"it''s":' || to_json(old."it's"::text)::text) || '}',
-                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old."Order", old."näme \ x", old."select") AS r),
+                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old."Order", old."näme \ x", old."select") AS r),
                            '"only":{' || concat_ws(',',
                                '"it''s":{' || concat_ws(',',
-                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old."it's") AS r)) || '}') || '}') || '}'
+                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old."it's") AS r)) || '}') || '}') || '}'
                   FROM old_rows AS old;
         END IF;
 
@@ -145,7 +145,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."My App.Order ""Lines"""() IS 'pgbell: records every change of My App.Order "Lines" as a line event. Definition 060a129e211b86ac.';
+COMMENT ON FUNCTION pgbell."My App.Order ""Lines"""() IS 'pgbell: records every change of My App.Order "Lines" as a line event. Definition c07af2ef26175a96.';
 REVOKE ALL ON FUNCTION pgbell."My App.Order ""Lines"""() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on My App.Order "Lines": it is missing.

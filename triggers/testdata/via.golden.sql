@@ -65,7 +65,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r),
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r),
                            '"old":{}') || '}'
                   FROM old_rows AS before
                   JOIN new_rows AS after
@@ -125,7 +125,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 84f57c4d84b33f7a.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 15e0cd493cd25b11.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_update on public.bookings: it is missing.
@@ -187,7 +187,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r)) || '}'
+                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r)) || '}'
                   FROM new_rows AS new
                        -- Actions may ask for OLD: it is NULL.
                   LEFT JOIN new_rows AS old ON false
@@ -215,10 +215,10 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text, nullif(old.booking_id::text, new.booking_id::text)], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r) END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r) END,
                            CASE change.op
                                WHEN 'delete' THEN
-                                   '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)
+                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.booking_id IS DISTINCT FROM new.booking_id THEN '"booking_id":' || coalesce(to_json(old.booking_id)::text, 'null') END,
@@ -268,7 +268,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[old.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"old":' || (SELECT row_to_json(r)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)) || '}' END
+                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)) || '}' END
                   FROM old_rows AS old
                        -- Actions may ask for NEW: it is NULL.
                   LEFT JOIN old_rows AS new ON false
@@ -313,7 +313,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition ea9c226ed5eacf49.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition a3eaa1c7fbcba435.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.
