@@ -13,8 +13,10 @@ import (
 func TestColumnsNamedAsInTheFunction(t *testing.T) {
 	t.Parallel()
 	d := newDatabase(t, `CREATE TABLE things (id int PRIMARY KEY, r text, body text, bodies int, old_rows int, change int, owner text, now int, was int, parent int, "new" int)`)
-	d.apply(triggers.Watch{Table: triggers.Name{Schema: "public", Name: "things"}, Type: "thing", AllColumns: true,
-		Owners: []triggers.Owner{{Audience: "client", Column: "owner"}}})
+	d.apply(triggers.Watch{
+		Table: triggers.Name{Schema: "public", Name: "things"}, Type: "thing", AllColumns: true,
+		Owners: []triggers.Owner{{Audience: "client", Column: "owner"}},
+	})
 	events := d.do(`INSERT INTO things VALUES (1, 'r', 'b', 2, 3, 4, 'u', 5, 6, 7, 8)`)
 	require.Len(t, events, 1)
 	require.Equal(t, pgbell.Insert, events[0].Op, events[0].Error)
