@@ -328,7 +328,8 @@ func (c *client) take(ctx context.Context, raw []byte, had string) error {
 			c.lost(ctx, e.Cursor, e.Data.Reason)
 		}
 	case "auth_error":
-		if e.Data.Code != "token_expired" && !e.Data.Retryable {
+		// A held line may keep the token from the server for long.
+		if !slices.Contains([]string{"token_expired", "auth_timeout"}, e.Data.Code) && !e.Data.Retryable {
 			return &breach{fmt.Sprintf("%s was refused: %s", c.name, raw)}
 		}
 		return nil

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -117,6 +118,8 @@ func (n *node) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	runtime.LockOSThread() // see endWithUs
+	defer runtime.UnlockOSThread()
 	for ctx.Err() == nil {
 		if err := n.once(ctx, string(database)); err != nil {
 			return err
@@ -137,6 +140,7 @@ func (n *node) once(ctx context.Context, database string) error {
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 15 * time.Second
 	cmd.Stderr = &n.log
+	endWithUs(cmd)
 	ready := make(chan struct{})
 	cmd.Stdout = &announcement{ready: ready}
 	n.mu.Lock()
