@@ -193,14 +193,15 @@ func (d *directory) runGuarded(cmd *exec.Cmd, sign string) (err error) {
 	defer func() { _ = g.release() }() // one that was killed is gone as well
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
+	program := filepath.Base(cmd.Path)
+	goErr, err := g.start(cmd)
+	if err != nil {
 		return err
 	}
-	watchErr := g.watch(cmd.Process.Pid)
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", filepath.Base(cmd.Path), err, lastLines(out.Bytes()))
+		return fmt.Errorf("%s: %w\n%s", program, err, lastLines(out.Bytes()))
 	}
-	return watchErr
+	return goErr
 }
 
 // lastLines is the end of what a program said, for an error.

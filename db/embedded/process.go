@@ -58,26 +58,26 @@ func launch(ctx context.Context, s *Server, port int) (_ *process, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	goErr, err := g.start(cmd)
+	if err != nil {
 		return nil, errors.Join(err, g.release())
 	}
 	p := &process{cmd: cmd, guard: g, exited: make(chan struct{})}
-	watchErr := g.watch(cmd.Process.Pid)
 	go func() {
 		defer close(p.exited)
 		_ = cmd.Wait()  // how it ended is in its log
 		_ = g.release() // a guard that was killed is gone as well
 	}()
-	if watchErr == nil {
-		watchErr = p.waitReady(ctx, s.dir)
+	if goErr == nil {
+		goErr = p.waitReady(ctx, s.dir)
 	}
-	if watchErr != nil {
+	if goErr != nil {
 		stopErr := p.stop(context.WithoutCancel(ctx), Crash)
 		out, _ := os.ReadFile(log.Name())
 		if bytes.Contains(out, []byte("Address already in use")) {
 			return nil, errors.Join(fmt.Errorf("%w: %d", errPortTaken, port), stopErr)
 		}
-		return nil, errors.Join(fmt.Errorf("%w\nthe end of %s:\n%s", watchErr, log.Name(), lastLines(out)), stopErr)
+		return nil, errors.Join(fmt.Errorf("%w\nthe end of %s:\n%s", goErr, log.Name(), lastLines(out)), stopErr)
 	}
 	return p, nil
 }
@@ -207,10 +207,30 @@ func newGuard(d *directory, sign string) (*guard, error) {
 	return &guard{cmd: cmd, pipe: w}, nil
 }
 
-// watch tells the guard whom to stop.
-func (g *guard) watch(pid int) error {
-	_, err := fmt.Fprintln(g.pipe, pid)
-	return err
+// gate holds a program back until it is told to go, in the process that it will
+// run in. Should the one who tells be gone, it never runs.
+const gate = `read -r go && exec "$@"`
+
+// start starts a program that the guard knows of before it does anything: who
+// ends in between leaves nothing behind. If err is nil the program has to be
+// waited for; goErr says why it may never get to run.
+func (g *guard) start(cmd *exec.Cmd) (goErr, err error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	defer w.Close()
+	cmd.Args = append([]string{"/bin/sh", "-c", gate, "pgbell-gate", cmd.Path}, cmd.Args[1:]...)
+	cmd.Path, cmd.Stdin = "/bin/sh", r
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if _, err := fmt.Fprintln(g.pipe, cmd.Process.Pid); err != nil {
+		return err, nil
+	}
+	_, goErr = fmt.Fprintln(w, "go")
+	return goErr, nil
 }
 
 // release sends the guard home. It is called once, when the program has ended.
