@@ -119,7 +119,7 @@ func (p *faultPlan) disturbServers(ctx context.Context) error {
 	faults := slices.Repeat(p.among(
 		KillServer, KillServer, StopServer, FreezeServer,
 		CutDatabase, CutDatabase, CutDatabase, StallDatabase, EndBackend, EndBackend,
-		RestartFast), 3)
+		RestartFast), 8)
 	// A crash of Postgres resets every client, and what a reset stands for is
 	// not compared event by event. So crashes are rare.
 	faults = append(faults, p.among(RestartAtOnce, CrashPostgres, CrashBackend, KillEverything)...)
@@ -164,7 +164,7 @@ func (p *faultPlan) apply(ctx context.Context, f Fault) error {
 			return fmt.Sprintf("SELECT pg_terminate_backend(%d)", pid), nil
 		})
 	case RestartFast:
-		return p.restart(embedded.Fast)
+		return p.restartFast()
 	case RestartAtOnce:
 		return p.restart(embedded.Immediate)
 	case CrashPostgres:
@@ -186,6 +186,20 @@ func (p *faultPlan) restart(mode embedded.Mode) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return p.w.postgres.Restart(ctx, mode)
+}
+
+// restartFast restarts in order if that is possible in time, and else as
+// somebody would who has lost patience.
+func (p *faultPlan) restartFast() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience/3)
+	defer cancel()
+	err := p.w.postgres.Restart(ctx, embedded.Fast)
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	fmt.Fprintf(p.w.config.Log, "postgres does not stop: %v\n", err)
+	p.count[RestartAtOnce].Add(1)
+	return p.restart(embedded.Crash)
 }
 
 // quietCrash crashes Postgres while nobody writes.

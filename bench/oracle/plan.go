@@ -66,7 +66,7 @@ func (p *planner) own()   { p.keys = [2]int{ownKeys + 10*p.writer, 5} }
 
 // next is the writer's next transaction.
 func (p *planner) next() transaction {
-	switch rare := p.r.IntN(3000); {
+	switch rare := p.r.IntN(10_000); {
 	case rare < 3 && p.rare[0]:
 		return truncation(truncateStock, `market."Stock Levels"`)
 	case rare == 3 && p.rare[1]:
