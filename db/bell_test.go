@@ -16,11 +16,11 @@ import (
 	"github.com/pgbell/pgbell/db/pgtest"
 )
 
-// listen hears the bell on a connection of its own.
+// listen hears the bell on a connection of its own, as a listener that sleeps.
 func listen(t *testing.T, url string) (conn *pgx.Conn, next func() string) {
 	t.Helper()
 	conn = pgtest.Connect(t, url)
-	_, err := conn.Exec(t.Context(), "LISTEN pgbell")
+	_, err := conn.Exec(t.Context(), "LISTEN pgbell; SELECT pg_advisory_lock_shared(123589334756460)")
 	require.NoError(t, err)
 	return conn, func() string {
 		t.Helper()

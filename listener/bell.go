@@ -22,11 +22,10 @@ const maxRung = 1024
 const straggler = 2 * time.Millisecond
 
 // asleep waits by the bell and delivers what bells carry. It returns nil when a
-// read is due: a bell could not be delivered at once, the safety round has come,
-// or somebody asked for it.
-func (s *session) asleep(ctx context.Context) error {
-	due := s.lastRead.Add(s.opts.SafetyInterval)
-	for time.Now().Before(due) && s.cursor.Bells() <= maxBells {
+// read is due: the time has come, a bell could not be delivered at once, there
+// are too many of them, or somebody asked for it.
+func (s *session) asleep(ctx context.Context, due time.Time) error {
+	for now := time.Now(); now.Before(due) && s.cursor.Bells() <= maxBells && !s.load.heavy(now); now = time.Now() {
 		n, err := s.hear(ctx, due)
 		if n == nil || err != nil {
 			return err
@@ -45,9 +44,11 @@ func (s *session) ring(ctx context.Context, n *pgconn.Notification) (stale bool,
 	for taken := 1; ; taken++ {
 		stale = !s.take(n) || stale
 		if taken == maxRung {
+			s.load.add(taken, time.Now())
 			return stale, nil
 		}
 		if n, err = s.queued(ctx); n == nil || err != nil {
+			s.load.add(taken, time.Now())
 			return stale, err
 		}
 	}

@@ -59,9 +59,16 @@ func newRecorder() *recorder { return &recorder{changed: make(chan struct{})} }
 
 func (r *recorder) note(call string, f func()) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	f()
 	r.calls = append(r.calls, call)
+	r.mu.Unlock()
+	r.wake()
+}
+
+// wake makes those look again who wait for something.
+func (r *recorder) wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	close(r.changed)
 	r.changed = make(chan struct{})
 }
@@ -147,13 +154,19 @@ type rig struct {
 	direct   atomic.Int64  // events delivered by a bell at once
 	forged   atomic.Int64  // bells that carried nothing
 	reads    atomic.Int64
+	state    atomic.Int64    // a [listener.State]
+	turns    [4]atomic.Int64 // how often it was turned to
+	disturb  func(sql string)
 	done     chan error   // Run's error
 	stop     func() error // ends Run and returns its error
 }
 
 // TraceQueryStart implements [pgx.QueryTracer].
-func (r *rig) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+func (r *rig) TraceQueryStart(ctx context.Context, _ *pgx.Conn, query pgx.TraceQueryStartData) context.Context {
 	r.queries.Add(1)
+	if r.disturb != nil {
+		r.disturb(query.SQL)
+	}
 	return ctx
 }
 
@@ -173,10 +186,14 @@ func (r *rig) connect(ctx context.Context) (*pgx.Conn, error) {
 	return conn, err
 }
 
-// launch starts a listener on url; opts may leave anything open.
-func launch(t tb, url string, opts listener.Options) *rig {
+// launch starts a listener on url; opts may leave anything open. Each of
+// disturb is called before each of its queries.
+func launch(t tb, url string, opts listener.Options, disturb ...func(sql string)) *rig {
 	t.Helper()
 	r := &rig{recorder: newRecorder(), url: url}
+	for _, d := range disturb {
+		r.disturb = d
+	}
 	if opts.Connect == nil {
 		opts.Connect = r.connect
 	}
@@ -186,6 +203,7 @@ func launch(t tb, url string, opts listener.Options) *rig {
 	opts.Sink = r
 	opts.MinBackoff = cmp.Or(opts.MinBackoff, time.Millisecond)
 	opts.MaxBackoff = cmp.Or(opts.MaxBackoff, 50*time.Millisecond)
+	opts.RoundsAbove = cmp.Or(opts.RoundsAbove, 1e6) // rounds are for those who ask for them
 	opts.Trace = &listener.Trace{
 		Bell: func(carried, direct bool) { // before the Sink gets the event
 			if direct {
@@ -196,6 +214,11 @@ func launch(t tb, url string, opts listener.Options) *rig {
 			}
 		},
 		Read: func(time.Duration, int) { r.reads.Add(1) },
+		State: func(state listener.State) {
+			r.turns[state].Add(1)
+			r.state.Store(int64(state))
+			r.wake()
+		},
 	}
 	r.listener = listener.New(opts)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -40,6 +40,15 @@ type Options struct {
 	// connection is looked at. Default: 1 second.
 	SafetyInterval time.Duration
 
+	// RoundsAbove is how many transactions a second may ring before the
+	// listener silences the bell and goes on rounds. It sleeps again at half
+	// of that, or at less where the load comes in bursts. Default: 500.
+	RoundsAbove float64
+
+	// RoundInterval is the least time between two rounds. Default: 2
+	// milliseconds.
+	RoundInterval time.Duration
+
 	// ConnectTimeout bounds one attempt to connect, LISTEN and find the log's
 	// position. Default: 10 seconds.
 	ConnectTimeout time.Duration
@@ -63,6 +72,8 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	o.SafetyInterval = cmp.Or(o.SafetyInterval, time.Second)
+	o.RoundsAbove = cmp.Or(o.RoundsAbove, 500)
+	o.RoundInterval = cmp.Or(o.RoundInterval, 2*time.Millisecond)
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 10*time.Second)
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, 3*time.Second)
 	o.CatchUpTimeout = cmp.Or(o.CatchUpTimeout, time.Minute)
@@ -115,7 +126,7 @@ func (l *Listener) Run(ctx context.Context) error {
 		return errors.New("start listener: Connect, Log and Sink are required")
 	}
 	for ctx.Err() == nil {
-		s := session{Listener: l, order: newOrder()}
+		s := session{Listener: l, order: newOrder(), load: newLoad(l.opts.RoundsAbove)}
 		err := s.run(ctx)
 		if ctx.Err() == nil {
 			l.down(err) // first of all: whoever asks must not think us live
@@ -135,6 +146,7 @@ func (l *Listener) Run(ctx context.Context) error {
 // down notes a lost connection or a failed attempt. It logs the first of an
 // outage only.
 func (l *Listener) down(err error) {
+	l.opts.Trace.state(Disconnected)
 	l.opts.Trace.disconnected(err)
 	if l.outage.IsZero() {
 		l.outage = time.Now()

@@ -19,32 +19,73 @@ type session struct {
 	conn     *pgx.Conn
 	key      pgbell.BellKey
 	order    order
+	load     load
+	state    State
 	lastRead time.Time      // end of the last complete read
+	took     time.Duration  // by it
 	lastMark time.Time      // start of the last mark
 	batch    []pgbell.Event // waiting to be handed to the Sink
 	bytes    int            // their bodies
 
+	// While Settling: the transactions below unsettled may have ended without a
+	// bell, and the log is read again this long after the last read.
+	unsettled uint64
+	again     time.Duration
+
 	restarted bool // after a gap, and no read has completed since
 }
 
-// run connects, catches up and then alternates between sleep and read until
-// something fails or ctx ends; it always returns an error.
+// run connects, catches up and then alternates between waiting and reading
+// until something fails or ctx ends; it always returns an error.
 func (s *session) run(ctx context.Context) error {
 	if err := s.connect(ctx); err != nil {
 		return err
 	}
 	s.opts.Trace.connected()
+	s.turn(Rounds)
 	if err := s.read(ctx, s.opts.CatchUpTimeout); err != nil {
 		return err
 	}
 	for {
-		if err := s.asleep(ctx); err != nil {
+		if err := s.adapt(ctx); err != nil {
+			return err
+		}
+		if err := s.wait(ctx); err != nil {
 			return err
 		}
 		if err := s.read(ctx, s.opts.ReadTimeout); err != nil {
 			return err
 		}
 	}
+}
+
+// adapt changes the way of waiting, if that is due.
+func (s *session) adapt(ctx context.Context) error {
+	switch now := time.Now(); {
+	case s.state == Rounds && s.load.light(now):
+		return s.lieDown(ctx)
+	case s.state != Rounds && s.load.heavy(now):
+		return s.getUp(ctx)
+	}
+	return nil
+}
+
+// wait returns when a read is due.
+func (s *session) wait(ctx context.Context) error {
+	switch s.state {
+	case Settling:
+		return s.asleep(ctx, s.lastRead.Add(min(s.again, s.opts.SafetyInterval)))
+	case Asleep:
+		return s.asleep(ctx, s.lastRead.Add(s.opts.SafetyInterval))
+	}
+	return s.pause(ctx)
+}
+
+// turn goes over to another state.
+func (s *session) turn(to State) {
+	s.state = to
+	s.opts.Trace.state(to)
+	s.opts.Logger.Debug("the listener waits in another way", "state", to)
 }
 
 // connect listens first and looks at the log then: a change is visible to the

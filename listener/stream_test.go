@@ -172,6 +172,7 @@ func TestReplayedBell(t *testing.T) {
 	conn, spy := pgtest.Connect(t, url), pgtest.Connect(t, url)
 	r := listen(t, url, listener.Options{SafetyInterval: never})
 	run(t, spy, "LISTEN pgbell")
+	run(t, conn, "SET pgbell.bell = always")
 	record(t, conn, body(1, 1))
 	n, err := spy.WaitForNotification(t.Context())
 	require.NoError(t, err)

@@ -13,6 +13,9 @@ type Trace struct {
 	// ended.
 	Disconnected func(err error)
 
+	// State is called when the listener goes over to another state.
+	State func(State)
+
 	// Bell is called for each bell: carried says that it carried a genuine
 	// event, direct that this was delivered at once. Carried but not direct is
 	// one that was already delivered, or for which the log had to be read.
@@ -37,6 +40,12 @@ func (t *Trace) connected() {
 func (t *Trace) disconnected(err error) {
 	if t != nil && t.Disconnected != nil {
 		t.Disconnected(err)
+	}
+}
+
+func (t *Trace) state(s State) {
+	if t != nil && t.State != nil {
+		t.State(s)
 	}
 }
 

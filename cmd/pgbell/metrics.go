@@ -39,6 +39,8 @@ type metrics struct {
 	windowBytes prometheus.Gauge
 
 	listening   prometheus.Gauge
+	state       *prometheus.GaugeVec
+	turns       *prometheus.CounterVec
 	connects    prometheus.Counter
 	disconnects prometheus.Counter
 	bells       *prometheus.CounterVec
@@ -94,6 +96,9 @@ func newMetrics() *metrics {
 	m.windowBytes = gauge("pgbell_window_bytes", "Bytes in the memory window.")
 
 	m.listening = gauge("pgbell_listener_connected", "Whether the listener has its connection to Postgres: 1 or 0.")
+	m.state = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pgbell_listener_state", Help: "1 for the listener's state: disconnected, rounds (no bell rings for it), settling, asleep."}, []string{"state"})
+	m.registry.MustRegister(m.state)
+	m.turns = counters("pgbell_listener_turns_total", "Times that the listener went over to a state.", "state")
 	m.connects = counter("pgbell_listener_connects_total", "Connections that the listener made.")
 	m.disconnects = counter("pgbell_listener_failures_total", "Listener connections lost, and attempts that failed.")
 	m.bells = counters("pgbell_bells_total", "Bells heard: direct ones delivered their event at once, carried ones had one that was read or known already, empty ones had none.", "kind")
@@ -167,6 +172,12 @@ func (m *metrics) listenerTrace() *listener.Trace {
 		Disconnected: func(error) {
 			m.listening.Set(0)
 			m.disconnects.Inc()
+		},
+		State: func(now listener.State) {
+			for _, state := range listener.States {
+				m.state.WithLabelValues(state.String()).Set(number(state == now))
+			}
+			m.turns.WithLabelValues(now.String()).Inc()
 		},
 		Bell: func(carried, direct bool) {
 			kind := "empty"
