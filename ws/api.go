@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 
@@ -12,21 +11,29 @@ import (
 // connect may ask, too, and the token comes in the header Authorization alone.
 // One in the URL would end up in logs and histories.
 func (h *Handler) api(serve func(http.ResponseWriter, *http.Request, auth.Identity)) http.HandlerFunc {
+	answer := h.apiToken(serve)
 	return func(w http.ResponseWriter, r *http.Request) {
-		if !h.crossOrigin(w, r) {
-			return
+		if h.crossOrigin(w, r) {
+			answer(w, r)
 		}
+	}
+}
+
+// apiToken is the part of api that is about the token.
+func (h *Handler) apiToken(serve func(http.ResponseWriter, *http.Request, auth.Identity)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		token := credentialsOf(r).header
 		if token == "" {
 			h.fail(w, errAuthRequired.because("Send the token in the header Authorization: Bearer."))
 			return
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), h.hub.o.RequestTimeout)
-		id, err := h.hub.verify(ctx, token)
-		cancel()
+		id, err := h.identify(r, token, "")
 		if err != nil {
-			h.hub.o.Trace.authFailed(err.Code)
 			refuse(w, err)
+			return
+		}
+		if !h.requests.allow(id.UserID) {
+			h.fail(w, errRateLimited.because("Too many requests."))
 			return
 		}
 		serve(w, r, id)
@@ -39,8 +46,8 @@ func (h *Handler) preflight(w http.ResponseWriter, r *http.Request) {
 	if !h.crossOrigin(w, r) {
 		return
 	}
-	w.Header().Set("Access-Control-Allow-Methods", "GET, POST")
-	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type")
+	w.Header().Set("Access-Control-Allow-Methods", "GET, POST, DELETE")
+	w.Header().Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Cache-Control")
 	w.Header().Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -54,13 +61,14 @@ func (h *Handler) crossOrigin(w http.ResponseWriter, r *http.Request) bool {
 	}
 	if origin := r.Header.Get("Origin"); origin != "" {
 		w.Header().Set("Access-Control-Allow-Origin", origin)
+		w.Header().Set("Access-Control-Expose-Headers", "ETag, Retry-After")
 	}
 	return true
 }
 
 // fail tells of an error by HTTP.
 func (h *Handler) fail(w http.ResponseWriter, err *Error) {
-	h.hub.o.Trace.failed(err.Code)
+	h.hub.failed(err, "", "")
 	refuse(w, err)
 }
 

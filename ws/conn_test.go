@@ -82,7 +82,7 @@ func TestMessageRate(t *testing.T) {
 func TestCloseIsAnswered(t *testing.T) {
 	t.Parallel()
 	closed := make(chan int, 1)
-	s := serve(t, Options{Trace: &Trace{Closed: func(code int, _ time.Duration) { closed <- code }}}, HandlerOptions{}).live()
+	s := serve(t, Options{Trace: &Trace{Closed: func(_ string, code int, _ time.Duration) { closed <- code }}}, HandlerOptions{}).live()
 	c, _ := s.connect(t, "u", "")
 	require.NoError(t, c.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(4321, "bye"), time.Now().Add(time.Second)))
 	c.expectClose(4321)
@@ -139,7 +139,7 @@ func TestStuckClient(t *testing.T) {
 	closed := make(chan int, 10)
 	s := serve(t, Options{
 		QueueBytes: 256 << 10, WriteTimeout: 2 * time.Second,
-		Trace: &Trace{Slow: func() { slow.Add(1) }, Closed: func(code int, _ time.Duration) { closed <- code }},
+		Trace: &Trace{Slow: func() { slow.Add(1) }, Closed: func(_ string, code int, _ time.Duration) { closed <- code }},
 	}, HandlerOptions{}).live()
 	const stuck = 3
 	for range stuck {

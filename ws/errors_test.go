@@ -23,7 +23,7 @@ func errorTable() string {
 		if e.Retryable {
 			retryable = "yes"
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", e.Code, retryable, number(e.Status), number(e.Close), e.Message, e.Action)
+		fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s | %s | %s | %s |\n", e.Code, retryable, e.Action, number(e.Status), number(e.Close), e.Message, e.Advice)
 	}
 	return b.String()
 }
@@ -32,7 +32,7 @@ func TestErrorsAreDocumented(t *testing.T) {
 	t.Parallel()
 	doc, err := os.ReadFile("../docs/protocol.md")
 	require.NoError(t, err)
-	_, table, found := strings.Cut(string(doc), "|---|---|---|---|---|---|\n")
+	_, table, found := strings.Cut(string(doc), "|---|---|---|---|---|---|---|\n")
 	require.True(t, found)
 	table, _, _ = strings.Cut(table, "\n\n")
 	require.Equal(t, strings.TrimSpace(errorTable()), strings.TrimSpace(table))

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"net"
 	"net/http"
 	"net/url"
@@ -28,6 +27,17 @@ type HandlerOptions struct {
 	// a proxy it reads the header that this proxy sets. Default: the address of
 	// the TCP connection.
 	ClientAddress func(*http.Request) string
+	// AdminRoles are token roles that may see who is connected and what went
+	// wrong. Default: none.
+	AdminRoles []string
+	// ServiceRoles are token roles that may publish, and see who is connected.
+	// Default: none.
+	ServiceRoles []string
+	// Publisher takes what POST /api/socket publishes. Default: none, nobody
+	// may.
+	Publisher Publisher
+	// Version is what GET /api/socket calls this build. Default: "".
+	Version string
 	// ReadyWithin is how old the last complete read may be for /readyz.
 	// Default: 10 s.
 	ReadyWithin time.Duration
@@ -46,13 +56,20 @@ type HandlerOptions struct {
 //	GET /readyz   200 if a client that came now would be live, and a canary
 //	              arrives, else 503
 //	GET /api/rows/{type}  the caller's rows and where the stream goes on
+//	GET /api/events       the stream as server-sent events, or polled
+//	/api/events/cookie    a token for EventSource, which cannot send headers
+//	GET /api/socket       the state of the server
+//	POST /api/socket      publishes
+//	GET /api/socket/errors  what clients were told
 //
-// Errors are JSON, {code, message, retryable}.
+// Errors are JSON, {code, message, retryable, action}.
 type Handler struct {
 	hub      *Hub
 	o        HandlerOptions
 	mux      *http.ServeMux
 	upgrader websocket.Upgrader
+
+	requests *throttle // those that are no connections, by user
 
 	rowsUsers  counter
 	rowsPlaces chan struct{}
@@ -66,6 +83,7 @@ func NewHandler(hub *Hub, o HandlerOptions) *Handler {
 		o.ClientAddress = remoteAddress
 	}
 	h := &Handler{hub: hub, o: o, mux: http.NewServeMux(), rowsPlaces: make(chan struct{}, rowsAtOnce)}
+	h.requests = newThrottle(Rate{hub.o.MessageRate, hub.o.MessageBurst})
 	h.upgrader = websocket.Upgrader{
 		Subprotocols:    []string{Subprotocol},
 		ReadBufferSize:  256,      // what one idle connection keeps
@@ -84,6 +102,8 @@ func NewHandler(hub *Hub, o HandlerOptions) *Handler {
 		h.mux.HandleFunc("GET /api/rows/{type}", h.api(h.serveRows))
 		h.mux.HandleFunc("OPTIONS /api/rows/{type}", h.preflight)
 	}
+	h.serveEvents()
+	h.serveSocket()
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, errNotFound) })
 	return h
 }
@@ -95,40 +115,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.Serv
 // its buffers and the request are gone while the connection lives.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	refused := func(err *Error) {
-		h.hub.o.Trace.refused(err.Code)
+		h.hub.refused(err, TransportWebSocket)
 		refuse(w, err)
 	}
 	if !websocket.IsWebSocketUpgrade(r) {
 		refused(errUpgradeRequired)
 		return
 	}
-	if !h.allowsOrigin(r) {
-		refused(errOriginForbidden)
+	place, knocked := h.knock(r)
+	if knocked != nil {
+		refused(knocked)
 		return
 	}
-	if err := h.hub.vacancy(); err != nil {
-		refused(err)
-		return
-	}
-	// Memory that a connection keeps must not hold on to the request's.
-	address := strings.Clone(h.o.ClientAddress(r))
-	if !h.hub.perAddress.acquire(address, h.hub.o.MaxPerAddress) {
-		refused(errConnectionLimit)
-		return
-	}
-	c := &conn{release: func() { h.hub.perAddress.release(address) }}
-	c.session = session{hub: h.hub, proto: jsonProtocol{}, peer: c, id: rand.Text(), opened: h.hub.now()}
+	c := &conn{release: place.release}
+	c.session = newSession(h.hub, jsonProtocol{}, c, TransportWebSocket, place.address)
 
 	credentials, cursor := credentialsOf(r), strings.Clone(r.URL.Query().Get("cursor"))
 	var identity auth.Identity
 	if credentials.header != "" {
-		ctx, cancel := context.WithTimeout(r.Context(), h.hub.o.RequestTimeout)
 		var err *Error
-		identity, err = h.hub.verify(ctx, credentials.header)
-		cancel()
-		if err != nil {
+		if identity, err = h.identify(r, credentials.header, TransportWebSocket); err != nil {
 			c.release()
-			h.hub.o.Trace.authFailed(err.Code)
 			refused(err)
 			return
 		}
@@ -137,7 +144,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 	socket, err := h.upgrader.Upgrade(grabber, r, nil)
 	if err != nil {
 		c.release()
-		h.hub.o.Trace.refused(errBadRequest.Code)
+		h.hub.refused(errBadRequest, TransportWebSocket)
 		return
 	}
 	grabber.conn.muted = true
@@ -146,10 +153,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) {
 		c.release()
 		_, _ = c.net.Write(c.proto.goodbye(cmp.Or(err.Close, CloseTryLater), err.Code))
 		c.abort()
-		h.hub.o.Trace.refused(err.Code)
+		h.hub.refused(err, TransportWebSocket)
 		return
 	}
-	h.hub.o.Trace.opened()
+	h.hub.o.Trace.opened(TransportWebSocket)
 	token := strings.Clone(credentials.subprotocol)
 	go func() {
 		switch {
@@ -206,8 +213,14 @@ func credentialsOf(r *http.Request) credentials {
 
 // allowsOrigin reports whether the page that opens the connection may.
 func (h *Handler) allowsOrigin(r *http.Request) bool {
+	return slices.Contains(h.o.Origins, "*") || h.trustsOrigin(r)
+}
+
+// trustsOrigin reports whether it is no page, or one of an origin that is
+// allowed by name.
+func (h *Handler) trustsOrigin(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	if origin == "" || slices.Contains(h.o.Origins, "*") {
+	if origin == "" {
 		return true
 	}
 	if slices.ContainsFunc(h.o.Origins, func(allowed string) bool { return strings.EqualFold(allowed, origin) }) {
@@ -217,17 +230,15 @@ func (h *Handler) allowsOrigin(r *http.Request) bool {
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
-func remoteAddress(r *http.Request) string {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		return r.RemoteAddr
-	}
-	return host
-}
+// retryAfter is when to come back after an error that may pass, in seconds.
+const retryAfter = "2"
 
 func refuse(w http.ResponseWriter, err *Error) {
 	if err.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	if err.Retryable {
+		w.Header().Set("Retry-After", retryAfter)
 	}
 	writeJSON(w, cmp.Or(err.Status, http.StatusInternalServerError), err)
 }

@@ -26,8 +26,11 @@ type Hub struct {
 	readers    chan struct{} // a place for each reader of History
 	perUser    counter
 	perAddress counter
+	attempts   *throttle // connections, by address
+	mistrusted *throttle // tokens refused, by address
 	revoked    revocations
 	canary     canary
+	failures   errorLog
 
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
@@ -45,8 +48,9 @@ func NewHub(o Options) *Hub {
 		o: o, start: time.Now(), rooms: newRooms(), sessions: make(map[*session]struct{}),
 		readers: make(chan struct{}, o.HistoryReaders),
 		stream:  stream{at: o.Start, waiting: make(map[*session]*joining), window: newWindow(o.WindowBytes, o.WindowAge)},
-		revoked: newRevocations(), canary: newCanary(),
+		revoked: newRevocations(), canary: newCanary(), failures: newErrorLog(),
 	}
+	h.attempts, h.mistrusted = newThrottle(o.Attempts), newThrottle(o.Failures)
 	if !o.Start.IsZero() {
 		h.stream.window.mark(o.Start)
 	}
@@ -246,7 +250,7 @@ func (h *Hub) finish(s *session) {
 		close(h.empty)
 	}
 	h.mu.Unlock()
-	h.o.Trace.closed(code, h.now()-s.opened)
+	h.o.Trace.closed(s.transport, code, h.now()-s.opened)
 	h.wg.Done()
 }
 
@@ -275,7 +279,7 @@ func (h *Hub) Drain(ctx context.Context) error {
 	empty := h.empty
 	h.mu.Unlock()
 	h.each(func(s *session) {
-		s.end(CloseGoingAway, fmt.Sprintf("retry-after-ms=%d", rand.N(h.o.DrainJitter).Milliseconds()), true)
+		s.end(CloseGoingAway, fmt.Sprintf(retryHint+"%d", rand.N(h.o.DrainJitter).Milliseconds()), true)
 	})
 	select {
 	case <-empty:

@@ -129,6 +129,9 @@ func (h *Hub) goLive(s *session, j *joining) {
 		return
 	}
 	s.joining, s.live, s.pos, s.told = nil, true, st.seq, st.seq
+	if s.arrived != nil {
+		s.arrived()
+	}
 	rooms := tokenRooms(s.identity)
 	s.mu.Unlock()
 	for _, room := range rooms {

@@ -1,13 +1,11 @@
 package ws
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/gorilla/websocket"
@@ -23,77 +21,13 @@ const Subprotocol = "pgbell.v1"
 // connection.
 type jsonProtocol struct{}
 
-// timeFormat has the resolution of Postgres.
-const timeFormat = "2006-01-02T15:04:05.000000Z"
-
 func (jsonProtocol) update(e *pgbell.Event, v view, cursor string) []byte {
 	b := newFrame(e.Size + 256 + len(cursor))
-	if v.op == pgbell.Reset {
-		b = append(b, `{"event":"reset","data":{"type":`...)
-		b = appendString(b, e.Type)
-		b = append(b, `,"reason":`...)
-		b = appendString(b, e.Reason)
-	} else {
-		b = append(b, `{"event":`...)
-		b = appendString(b, e.Type+"_update")
-		b = append(b, `,"data":{"id":`...)
-		b = strconv.AppendInt(b, e.ID, 10)
-		b = append(b, `,"type":`...)
-		b = appendString(b, e.Type)
-		b = append(b, `,"action":`...)
-		b = appendString(b, v.action(e))
-		b = append(b, `,"op":`...)
-		b = appendString(b, string(v.op))
-		b = appendRow(b, e, v)
-		b = append(b, `,"at":"`...)
-		b = e.At.UTC().AppendFormat(b, timeFormat)
-		b = append(b, '"')
-	}
-	b = append(b, '}')
-	b = appendCursor(b, cursor)
-	return sealFrame(b, websocket.TextMessage)
-}
-
-// appendRow appends what the view shows of the row.
-func appendRow(b []byte, e *pgbell.Event, v view) []byte {
-	if v.op == pgbell.Publish {
-		b = append(b, `,"data":`...)
-		if len(e.Data) == 0 {
-			return append(b, "null"...)
-		}
-		return append(b, e.Data...)
-	}
-	b = append(b, `,"table":`...)
-	b = appendString(b, e.Table)
-	b = append(b, `,"key":`...)
-	b = append(b, e.Key...)
-	b = append(b, `,"data":`...)
-	b = appendMerged(b, v.data(e))
-	if old := v.old(e); old != nil {
-		b = append(b, `,"old":`...)
-		b = appendMerged(b, old)
-		if v.op == pgbell.Update {
-			b = append(b, `,"changed":`...)
-			b = appendKeys(b, old)
-		}
-	}
-	return b
+	return sealFrame(appendEnvelope(b, e, v, cursor), websocket.TextMessage)
 }
 
 func (jsonProtocol) signal(event string, data any, id json.RawMessage, cursor string) []byte {
-	b := newFrame(256)
-	b = append(b, `{"event":`...)
-	b = appendString(b, event)
-	if data != nil {
-		b = append(b, `,"data":`...)
-		b = append(b, plainJSON(data)...)
-	}
-	if len(id) > 0 {
-		b = append(b, `,"id":`...)
-		b = append(b, id...)
-	}
-	b = appendCursor(b, cursor)
-	return sealFrame(b, websocket.TextMessage)
+	return sealFrame(appendSignal(newFrame(256), event, data, id, cursor), websocket.TextMessage)
 }
 
 func (jsonProtocol) goodbye(code int, reason string) []byte {
@@ -105,15 +39,6 @@ func (jsonProtocol) goodbye(code int, reason string) []byte {
 	return sealFrame(b, websocket.CloseMessage)
 }
 
-func appendCursor(b []byte, cursor string) []byte {
-	if cursor != "" {
-		b = append(b, `,"cursor":"`...)
-		b = append(b, cursor...) // base64url, nothing to escape
-		b = append(b, '"')
-	}
-	return append(b, '}')
-}
-
 // frameHead is the most that a frame's header takes (RFC 6455, section 5.2).
 const frameHead = 10
 
@@ -123,8 +48,7 @@ func newFrame(size int) []byte { return make([]byte, frameHead, frameHead+size) 
 // frameHead.
 func sealFrame(b []byte, opcode byte) []byte {
 	if opcode == websocket.TextMessage && !utf8.Valid(b[frameHead:]) {
-		// Only a database whose encoding is SQL_ASCII holds such text.
-		b = append(b[:frameHead:frameHead], bytes.ToValidUTF8(b[frameHead:], []byte("\uFFFD"))...)
+		b = append(b[:frameHead:frameHead], validText(b[frameHead:])...)
 	}
 	const fin = 0x80
 	n := len(b) - frameHead

@@ -81,6 +81,14 @@ type Options struct {
 	// MaxPerAddress is how many may come from one client address.
 	// Default: as many as there may be, since a proxy's clients share one.
 	MaxPerAddress int
+	// Attempts bounds how often one client address may try to open a
+	// connection. Requests of [TransportPoll] are bounded by user instead.
+	// Default: no bound, for the same reason.
+	Attempts Rate
+	// Failures bounds how many tokens of one client address may be refused.
+	// Over it none is looked at for a while, good or bad.
+	// Default: no bound, for the same reason.
+	Failures Rate
 	// MaxPerUser is how many sessions one user may have. Default: 100.
 	MaxPerUser int
 	// MaxRooms is how many rooms one session may be in, those of its token

@@ -75,21 +75,37 @@ const maxRoomName = 256
 // authenticate verifies a token and lets its bearer in. A session that has an
 // identity survives when a new token cannot be verified now.
 func (s *session) authenticate(ctx context.Context, token, cursor string, id json.RawMessage) {
-	identity, refused := s.hub.verify(ctx, token)
+	identity, refused := s.hub.verify(ctx, s.address, token)
 	if refused == nil {
 		s.admit(identity, cursor, id)
 		return
 	}
 	if refused.Retryable && s.counted != "" {
-		s.hub.o.Trace.authFailed(refused.Code)
+		s.hub.authFailed(refused, s.transport, s.user())
 		s.tell("error", refused, id)
 		return
 	}
 	s.refuse(refused, id)
 }
 
-// verify returns the identity of a token, or what to tell its bearer.
-func (h *Hub) verify(ctx context.Context, token string) (auth.Identity, *Error) {
+// verify returns the identity of a token that came from a client address, or
+// what to tell its bearer. From an address of which too many were refused none
+// is looked at.
+func (h *Hub) verify(ctx context.Context, address, token string) (auth.Identity, *Error) {
+	if !h.mistrusted.left(address) {
+		return auth.Identity{}, errTooManyFailures
+	}
+	identity, err := h.believe(ctx, token)
+	// A token that has expired was good once, and one that could not be
+	// verified may be.
+	if err == errTokenInvalid || err == errTokenRevoked {
+		h.mistrusted.allow(address)
+	}
+	return identity, err
+}
+
+// believe verifies a token.
+func (h *Hub) believe(ctx context.Context, token string) (auth.Identity, *Error) {
 	if h.o.Authenticator == nil {
 		return auth.Identity{}, errAuthUnavailable
 	}

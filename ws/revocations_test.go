@@ -78,7 +78,7 @@ func TestRevokedSessionsEnd(t *testing.T) {
 func TestRevokedWhileEntering(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Options{Authenticator: numbered{}, Revocations: nothingRevoked}, HandlerOptions{}).live()
-	identity, refused := s.hub.verify(t.Context(), "u/1")
+	identity, refused := s.hub.verify(t.Context(), "", "u/1")
 	require.Nil(t, refused)
 	session := &session{hub: s.hub, proto: jsonProtocol{}, peer: &replicaPeer{}, opened: s.hub.now()}
 	require.Nil(t, s.hub.open(session))
@@ -118,7 +118,7 @@ func TestRevocationsAreKnown(t *testing.T) {
 		defer func() { h.cancel(); h.wg.Wait() }()
 		refused := func(token string) string {
 			t.Helper()
-			_, err := h.verify(t.Context(), token)
+			_, err := h.verify(t.Context(), "", token)
 			if err == nil {
 				return ""
 			}
@@ -130,7 +130,7 @@ func TestRevocationsAreKnown(t *testing.T) {
 		// Nobody is believed until they are known.
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		_, err := h.verify(ctx, "u/1")
+		_, err := h.verify(ctx, "", "u/1")
 		cancel()
 		require.Equal(t, errAuthUnavailable, err)
 		require.Equal(t, 5*time.Second, time.Since(began))

@@ -23,6 +23,16 @@ type session struct {
 	peer   peer
 	id     string
 	opened time.Duration // on the hub's clock
+	// transport is the door that the session came through, for whoever counts.
+	transport string
+	address   string // the client's
+	// arrived is called when the session becomes live, under its mutex: it must
+	// not block and must not call the session. Nil for peers that only send
+	// what they are given.
+	arrived func()
+	// whole asks for every change, where others get only the latest of a row
+	// within a while.
+	whole bool
 
 	// requests limits the client's messages. Only the reader uses it and the
 	// next field.
@@ -46,6 +56,7 @@ type queue struct {
 	writing bool          // the peer was woken and has not come to an end
 	closing bool          // nothing is taken any more
 	code    int           // the close code, if closing
+	reason  string        // what the client is told with it
 	space   chan struct{} // closed when there is room again; nil if nobody waits
 }
 
@@ -64,6 +75,7 @@ func (s *session) push(frame []byte) {
 	}
 	if s.bytes > 0 && s.bytes+len(frame) > s.hub.o.QueueBytes {
 		s.hub.o.Trace.slow()
+		s.hub.failures.note(errTooSlow, s.transport, s.identity.UserID)
 		s.endLocked(errTooSlow.Close, errTooSlow.Code, false)
 		return
 	}
@@ -130,11 +142,11 @@ func (s *session) endLocked(code int, reason string, flush bool) {
 		s.writing = true
 		s.peer.wake()
 	}
-	s.shut(code)
+	s.shut(code, reason)
 }
 
-func (s *session) shut(code int) {
-	s.closing, s.live, s.joining, s.code = true, false, nil, code
+func (s *session) shut(code int, reason string) {
+	s.closing, s.live, s.joining, s.code, s.reason = true, false, nil, code, reason
 	s.signalSpace()
 }
 
@@ -158,7 +170,7 @@ func (s *session) lost() (idle bool) {
 	defer s.mu.Unlock()
 	s.drop()
 	if !s.closing {
-		s.shut(1006)
+		s.shut(1006, "")
 	}
 	idle = !s.writing
 	s.writing = true
@@ -175,7 +187,7 @@ func (s *session) tell(event string, data any, id json.RawMessage) {
 
 // fail tells of an error, and closes the session if the error does.
 func (s *session) fail(err *Error, id json.RawMessage) {
-	s.hub.o.Trace.failed(err.Code)
+	s.hub.failed(err, s.transport, s.user())
 	s.tell("error", err, id)
 	if err.Close != 0 {
 		s.end(err.Close, err.Code, true)
@@ -184,9 +196,16 @@ func (s *session) fail(err *Error, id json.RawMessage) {
 
 // refuse tells of a token that was refused and closes the session.
 func (s *session) refuse(err *Error, id json.RawMessage) {
-	s.hub.o.Trace.authFailed(err.Code)
+	s.hub.authFailed(err, s.transport, s.user())
 	s.tell("auth_error", err, id)
 	s.end(err.Close, err.Code, true)
+}
+
+// user is who the session belongs to; empty before anybody knows.
+func (s *session) user() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.identity.UserID
 }
 
 // memo keeps the views of one user, without and with a watching role, so that

@@ -5,11 +5,12 @@ import "time"
 // Trace observes a hub. Every function may be nil, must not block and must not
 // call the hub; several may be called at once. A nil *Trace observes nothing.
 type Trace struct {
-	// Opened is called for each connection accepted.
-	Opened func()
-	// Closed is called when a connection is over, with the close code sent or
-	// received (1006 if neither) and how long it lasted.
-	Closed func(code int, lasted time.Duration)
+	// Opened is called for each connection accepted, with the door it came
+	// through: [TransportWebSocket], [TransportEvents] or [TransportPoll].
+	Opened func(transport string)
+	// Closed is called when a connection is over, with its door, the close code
+	// sent or received (1006 if neither) and how long it lasted.
+	Closed func(transport string, code int, lasted time.Duration)
 	// Refused is called for a connection that was not accepted, with the code
 	// of [Errors].
 	Refused func(code string)
@@ -39,15 +40,15 @@ type Trace struct {
 	Window func(events int, bytes int64)
 }
 
-func (t *Trace) opened() {
+func (t *Trace) opened(transport string) {
 	if t != nil && t.Opened != nil {
-		t.Opened()
+		t.Opened(transport)
 	}
 }
 
-func (t *Trace) closed(code int, lasted time.Duration) {
+func (t *Trace) closed(transport string, code int, lasted time.Duration) {
 	if t != nil && t.Closed != nil {
-		t.Closed(code, lasted)
+		t.Closed(transport, code, lasted)
 	}
 }
 

@@ -148,7 +148,7 @@ func TestExistingDatabase(t *testing.T) {
 	}
 
 	metrics := get(t, at+"/metrics")
-	require.Contains(t, metrics, "pgbell_connections 5\n")
+	require.Contains(t, metrics, "pgbell_connections{transport=\"websocket\"} 5\n")
 	require.Contains(t, metrics, "pgbell_live 1\n")
 	require.Contains(t, metrics, "pgbell_events_total 5\n")
 	require.Contains(t, metrics, `pgbell_client_errors_total{code="room_forbidden"} 6`+"\n")

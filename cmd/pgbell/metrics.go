@@ -20,7 +20,7 @@ import (
 type metrics struct {
 	registry *prometheus.Registry
 
-	connections prometheus.Gauge
+	connections *prometheus.GaugeVec
 	closed      *prometheus.CounterVec
 	refused     *prometheus.CounterVec
 	authFailed  *prometheus.CounterVec
@@ -71,13 +71,18 @@ func newMetrics() *metrics {
 		m.registry.MustRegister(g)
 		return g
 	}
+	gauges := func(name, help, label string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{label})
+		m.registry.MustRegister(g)
+		return g
+	}
 	histogram := func(name, help string) prometheus.Histogram {
 		h := prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds})
 		m.registry.MustRegister(h)
 		return h
 	}
 
-	m.connections = gauge("pgbell_connections", "Client connections that are open.")
+	m.connections = gauges("pgbell_connections", "Client connections that are open, by the door they came through; a request that waits for events is one.", "transport")
 	m.closed = counters("pgbell_connections_closed_total", "Client connections that are over, by close code.", "code")
 	m.refused = counters("pgbell_connections_refused_total", "Client connections not accepted, by error code.", "code")
 	m.authFailed = counters("pgbell_auth_failures_total", "Tokens refused, by error code.", "code")
@@ -134,9 +139,9 @@ func (m *metrics) handler() http.Handler {
 
 func (m *metrics) hubTrace() *ws.Trace {
 	return &ws.Trace{
-		Opened: m.connections.Inc,
-		Closed: func(code int, _ time.Duration) {
-			m.connections.Dec()
+		Opened: func(transport string) { m.connections.WithLabelValues(transport).Inc() },
+		Closed: func(transport string, code int, _ time.Duration) {
+			m.connections.WithLabelValues(transport).Dec()
 			m.closed.WithLabelValues(closeLabel(code)).Inc()
 		},
 		Refused:    func(code string) { m.refused.WithLabelValues(code).Inc() },
