@@ -31,6 +31,10 @@ func (h *Handler) events(w http.ResponseWriter, r *http.Request) {
 	if !h.crossOriginWithCookie(w, r) {
 		return
 	}
+	if r.Method == http.MethodHead {
+		h.fail(w, errBadRequest.because("Ask by GET."))
+		return
+	}
 	token := credentialsOf(r).header
 	if token == "" {
 		if token = h.cookieOf(r); token != "" && transport == TransportEvents {

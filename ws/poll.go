@@ -69,6 +69,7 @@ type poll struct {
 	events [][]byte
 	bytes  int
 	cursor string // where the client stands after events
+	more   bool   // there is more than the answer takes
 	ended  string // why the session is over, if it is: the code of an error
 }
 
@@ -104,6 +105,7 @@ func (p *poll) take(frame []byte) bool {
 		return true
 	case pollEvent:
 		if p.full() {
+			p.more = true
 			return false
 		}
 		p.events = append(p.events, text)
@@ -166,15 +168,12 @@ func (p *poll) settle() {
 	st := &p.hub.stream
 	st.lock()
 	p.mu.Lock()
-	quiet := p.live && st.live && st.settled == st.seq
-	for i, f := range p.frames {
-		if !p.take(f) {
-			quiet = false
+	for _, f := range p.frames {
+		if p.more || !p.take(f) {
 			break
 		}
-		p.frames[i] = nil
 	}
-	if quiet && p.ended == "" {
+	if p.live && !p.more && p.ended == "" && st.live && st.settled == st.seq {
 		p.cursor = st.cursor()
 	}
 	p.mu.Unlock()

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -88,13 +89,15 @@ func (r *replica) receive(n int) {
 	}
 }
 
-func (r *replica) handle(frame []byte) {
+func (r *replica) handle(frame []byte) { r.handleText(payload(frame)) }
+
+func (r *replica) handleText(text []byte) {
 	var m struct {
 		Event  string
 		Cursor string
 		Data   json.RawMessage
 	}
-	require.NoError(r.t, json.Unmarshal(payload(frame), &m))
+	require.NoError(r.t, json.Unmarshal(text, &m))
 	if m.Cursor != "" {
 		r.cursor = m.Cursor
 	}
@@ -122,6 +125,65 @@ func (r *replica) handle(frame []byte) {
 	case "cursor", "stream":
 	default:
 		require.Fail(r.t, m.Event)
+	}
+}
+
+// poller is a replica that polls. An answer may be lost on its way.
+type poller struct {
+	replica
+	pending chan *poll // the request under way; nil if there is none
+	cancel  context.CancelFunc
+}
+
+// ask sends a request.
+func (r *poller) ask(h *Hub, limit int) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.pending, r.cancel = make(chan *poll, 1), cancel
+	p := newPoll(h, "", limit)
+	p.cursor = r.cursor
+	require.Nil(r.t, h.open(&p.session))
+	p.admit(auth.Identity{UserID: r.user, Roles: r.roles, ExpiresAt: time.Now().Add(time.Hour)}, r.cursor, nil)
+	pending := r.pending
+	go func() {
+		there := p.collect(ctx, 0)
+		p.settle()
+		p.lost()
+		h.finish(&p.session)
+		if !there {
+			p.ended = "gone"
+		}
+		pending <- p
+	}()
+	synctest.Wait()
+}
+
+// answer takes what came, if it came.
+func (r *poller) answer(lost bool) {
+	if r.pending == nil {
+		return
+	}
+	if lost {
+		r.cancel()
+		synctest.Wait()
+	}
+	select {
+	case p := <-r.pending:
+		r.cancel()
+		r.pending = nil
+		if lost || p.ended != "" && p.ended != errTooSlow.Code && len(p.events) == 0 {
+			return
+		}
+		r.live = true
+		for _, text := range p.events {
+			r.handleText(text)
+		}
+		r.cursor = p.cursor
+		if r.base.IsZero() {
+			var err error
+			r.base, err = pgbell.ParseCursor(p.cursor)
+			require.NoError(r.t, err)
+		}
+	default:
 	}
 }
 
@@ -170,7 +232,9 @@ func TestResume(t *testing.T) {
 				nodes = append(nodes, newFeed(db, NewHub(options)))
 			}
 			clients := []*replica{{t: t, user: "u"}, {t: t, user: "v"}, {t: t, user: "w", roles: []string{"ADMIN"}}}
+			polling := &poller{replica: replica{t: t, user: "u"}}
 			defer func() { // also when it fails
+				polling.answer(true)
 				for _, c := range clients {
 					if c.session != nil {
 						c.cut()
@@ -188,7 +252,13 @@ func TestResume(t *testing.T) {
 			for range steps {
 				node := nodes[rapid.IntRange(0, 1).Draw(t, "node")]
 				client := clients[rapid.IntRange(0, 2).Draw(t, "client")]
-				switch rapid.IntRange(0, 12).Draw(t, "step") {
+				switch rapid.IntRange(0, 14).Draw(t, "step") {
+				case 13:
+					if polling.pending == nil {
+						polling.ask(node.hub, rapid.SampledFrom([]int{1, 2, 100}).Draw(t, "limit"))
+					}
+				case 14:
+					polling.answer(rapid.IntRange(0, 3).Draw(t, "lost") == 0)
 				case 0:
 					if len(db.open) < 4 {
 						db.begin()
@@ -253,6 +323,20 @@ func TestResume(t *testing.T) {
 					}
 				}
 			}
+			for range 20 {
+				if polling.pending == nil {
+					polling.ask(nodes[0].hub, 100)
+				}
+				for range 2 {
+					nodes[0].read()
+					synctest.Wait()
+				}
+				polling.answer(false)
+			}
+			if polling.pending != nil {
+				polling.answer(true)
+			}
+			polling.check(truth)
 			for _, c := range clients {
 				c.check(truth)
 				recovered.Add(int64(c.recovers))
