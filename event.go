@@ -24,6 +24,9 @@ const (
 	Publish Op = "publish"
 )
 
+// Everybody is the room of all sessions.
+const Everybody = "*"
+
 // The operations that exist only between the hub and one session, when an
 // update changed who owns the row.
 const (
@@ -54,8 +57,12 @@ type Body struct {
 	// Nil means that the owners did not change. An empty, non-nil map means
 	// that the row had none.
 	Was map[string]string `json:"was,omitempty"`
-	// Watchers are the token roles that see every row of this type.
+	// Watchers are the token roles that see every row of this type; of a
+	// Publish, those that it is addressed to.
 	Watchers []string `json:"watchers,omitempty"`
+	// Rooms are those that a Publish is addressed to: everybody whose token
+	// names one, whoever it is. The room [Everybody] is all.
+	Rooms []string `json:"rooms,omitempty"`
 	// Users are the user ids that a Publish is addressed to, or a Reset that
 	// is not for everybody.
 	Users []string `json:"users,omitempty"`
