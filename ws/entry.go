@@ -50,6 +50,11 @@ func newEntry(e pgbell.Event) *entry {
 	for _, role := range e.Watchers {
 		en.rooms = append(en.rooms, roleRoom+role)
 	}
+	if e.Op == pgbell.Publish {
+		for _, room := range e.Rooms {
+			en.rooms = append(en.rooms, tokenRoom+room)
+		}
+	}
 	return en
 }
 

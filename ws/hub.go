@@ -97,11 +97,16 @@ func (h *Hub) deliver(e pgbell.Event) {
 	for _, role := range e.Watchers {
 		h.rooms.each(roleRoom+role, offer(&memo{}))
 	}
+	if e.Op == pgbell.Publish {
+		for _, room := range e.Rooms {
+			h.rooms.each(tokenRoom+room, offer(&memo{}))
+		}
+	}
 	if e.Op == pgbell.Delete || e.Was != nil {
 		h.rooms.evict(rowRoom(e.Type, e.Key), func(s *session) bool {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			return e.Op == pgbell.Delete || viewOf(&e, s.identity.UserID, watches(&e, s.identity.Roles)).op == pgbell.Left
+			return e.Op == pgbell.Delete || viewOf(&e, s.identity.UserID, addresses(&e, s.identity)).op == pgbell.Left
 		})
 	}
 	h.stream.settle(en)

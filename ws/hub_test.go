@@ -177,7 +177,7 @@ func TestRooms(t *testing.T) {
 	ask("join_room", "booking:a,2", "too_many_rooms")
 	ask("leave_room", "team:7", "")
 	ask("join_room", "booking:a,2", "")
-	require.ElementsMatch(t, []string{"user:u1", "role:STAFF1", "lobby1", "booking:11", "booking:a,21"}, s.hub.rooms.all())
+	require.ElementsMatch(t, []string{"user:u1", "role:STAFF1", "lobby1", "booking:11", "booking:a,21", "room:lobby1", "room:team:71"}, s.hub.rooms.all())
 
 	// A row's room grants nothing, and is left when the row is.
 	s.change(func(e *pgbell.Event) {

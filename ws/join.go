@@ -247,7 +247,7 @@ func (r *replayer) tooMany() bool {
 func (s *session) replay(j *joining, e *pgbell.Event, encode func(protocol, view) []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := viewOf(e, s.identity.UserID, watches(e, s.identity.Roles))
+	v := viewOf(e, s.identity.UserID, addresses(e, s.identity))
 	if v.op == "" || s.joining != j {
 		return s.joining == j
 	}

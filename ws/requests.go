@@ -221,10 +221,13 @@ func (s *session) welcome(recovered bool) any {
 
 // tokenRooms are the rooms that a session is in by its token alone.
 func tokenRooms(identity auth.Identity) []string {
-	rooms := make([]string, 0, 1+len(identity.Roles))
+	rooms := make([]string, 0, 1+len(identity.Roles)+len(identity.Rooms))
 	rooms = append(rooms, userRoom+identity.UserID)
 	for _, role := range identity.Roles {
 		rooms = append(rooms, roleRoom+role)
+	}
+	for _, room := range identity.Rooms {
+		rooms = append(rooms, tokenRoom+room)
 	}
 	return rooms
 }
@@ -236,7 +239,7 @@ func (s *session) joinRoom(ctx context.Context, identity auth.Identity, room str
 	}
 	typ, key, isRow := strings.Cut(room, ":")
 	byToken := slices.Contains(identity.Rooms, room)
-	if !byToken && (!isRow || typ == "user" || typ == "role" || s.hub.o.Rows == nil) {
+	if !byToken && (!isRow || typ == "user" || typ == "role" || typ == "room" || s.hub.o.Rows == nil) {
 		return errRoomForbidden
 	}
 	if !s.hub.rooms.join(s, room, s.hub.o.MaxRooms) {
@@ -262,7 +265,7 @@ func (s *session) joinRoom(ctx context.Context, identity auth.Identity, room str
 
 // leaveRoom leaves a room that was joined; the token's own cannot be left.
 func (s *session) leaveRoom(room string) *Error {
-	if strings.HasPrefix(room, userRoom) || strings.HasPrefix(room, roleRoom) {
+	if strings.HasPrefix(room, userRoom) || strings.HasPrefix(room, roleRoom) || strings.HasPrefix(room, tokenRoom) {
 		return errRoomForbidden
 	}
 	s.hub.rooms.leave(s, room)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/pgbell/pgbell"
 )
 
 // The rooms that a token opens by itself. Whatever else contains a colon and
@@ -13,8 +15,11 @@ import (
 const (
 	userRoom = "user:"
 	roleRoom = "role:"
+	// tokenRoom is for the rooms that a token names: whoever may enter them is
+	// found here for what is published to them, entered or not.
+	tokenRoom = "room:"
 	// everyone is the room of all sessions. Nobody can ask for it.
-	everyone = "*"
+	everyone = pgbell.Everybody
 )
 
 const roomShards = 64
@@ -46,7 +51,8 @@ func (r *rooms) shard(room string) *roomShard {
 	return &r.shards[maphash.String(r.seed, room)%roomShards]
 }
 
-// join adds s to room unless it is closed, there already, or in limit rooms.
+// join adds s to room unless it is closed, there already, or in limit rooms,
+// where what it is in only to be found does not count.
 func (r *rooms) join(s *session, room string, limit int) bool {
 	shard := r.shard(room)
 	shard.mu.Lock()
@@ -56,7 +62,7 @@ func (r *rooms) join(s *session, room string, limit int) bool {
 	if slices.Contains(s.rooms, room) {
 		return true
 	}
-	if s.closing || limit > 0 && len(s.rooms) >= limit {
+	if s.closing || limit > 0 && len(s.rooms)-len(s.identity.Rooms) >= limit {
 		return false
 	}
 	s.rooms = append(s.rooms, room)
@@ -88,6 +94,17 @@ func (shard *roomShard) remove(s *session, room string) {
 	if len(members) == 0 {
 		delete(shard.rooms, room)
 	}
+}
+
+// count is how many rooms somebody is in.
+func (r *rooms) count() (n int) {
+	for i := range r.shards {
+		shard := &r.shards[i]
+		shard.mu.RLock()
+		n += len(shard.rooms)
+		shard.mu.RUnlock()
+	}
+	return n
 }
 
 // each calls f with every member. f must be quick: joins to the room's shard

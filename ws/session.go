@@ -241,7 +241,7 @@ func (s *session) offer(en *entry, m *memo, now time.Time) bool {
 		return false
 	}
 	s.pos = en.seq
-	v := m.view(&en.event, watches(&en.event, s.identity.Roles))
+	v := m.view(&en.event, addresses(&en.event, s.identity))
 	if v.op == "" {
 		return false
 	}

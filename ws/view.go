@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pgbell/pgbell"
+	"github.com/pgbell/pgbell/ws/auth"
 )
 
 // view is what one kind of viewer sees of an event. Viewers with the same view
@@ -21,8 +22,8 @@ type view struct {
 }
 
 // viewOf is the one place that decides what somebody may see. user is the
-// viewer's id; watcher tells whether one of the viewer's roles watches the
-// event's type, which [watches] decides.
+// viewer's id; watcher tells whether the viewer sees it by role or
+// room, which [addresses] decides.
 //
 // A viewer's audiences are those in which the row is theirs: before the event
 // by Was, or by Owners if no owner moved, and after it by Owners. A watcher
@@ -48,7 +49,7 @@ func viewOf(e *pgbell.Event, user string, watcher bool) view {
 		}
 		return view{}
 	case pgbell.Publish:
-		if user != "" && slices.Contains(e.Users, user) {
+		if watcher || user != "" && slices.Contains(e.Users, user) {
 			return view{op: pgbell.Publish, id: string(pgbell.Publish)}
 		}
 		return view{}
@@ -159,9 +160,19 @@ func watches(e *pgbell.Event, roles []string) bool {
 	return slices.ContainsFunc(e.Watchers, func(w string) bool { return slices.Contains(roles, w) })
 }
 
+// addresses reports whether somebody sees the event for what their token says
+// beside who they are: a role that watches, or a room that is addressed.
+func addresses(e *pgbell.Event, id auth.Identity) bool {
+	return watches(e, id.Roles) || e.Op == pgbell.Publish && slices.ContainsFunc(e.Rooms, func(room string) bool {
+		return room == pgbell.Everybody || slices.Contains(id.Rooms, room)
+	})
+}
+
 // everybody reports whether the event is for all, whoever they are: a reset
-// that is addressed to nobody in particular.
-func everybody(e *pgbell.Event) bool { return e.Op == pgbell.Reset && len(e.Users) == 0 }
+// that is addressed to nobody in particular, or a broadcast to all.
+func everybody(e *pgbell.Event) bool {
+	return e.Op == pgbell.Reset && len(e.Users) == 0 || e.Op == pgbell.Publish && slices.Contains(e.Rooms, pgbell.Everybody)
+}
 
 // concerned are the users who own the row before or after the event, or to
 // whom it is addressed, each once.

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/pgbell/pgbell"
+	"github.com/pgbell/pgbell/ws/auth"
 )
 
 // row is what the naive specification knows of a row: values by column.
@@ -231,7 +232,16 @@ func TestViewOfOtherEvents(t *testing.T) {
 	t.Parallel()
 	publish := pgbell.Event{Body: pgbell.Body{Type: "booking", Op: pgbell.Publish, Action: "hello", Users: []string{"u"}, Data: json.RawMessage(`[1, 2.50]`)}}
 	require.Equal(t, pgbell.Publish, viewOf(&publish, "u", false).op)
-	require.Empty(t, viewOf(&publish, "v", true).op, "watching a table is not watching broadcasts")
+	require.Empty(t, viewOf(&publish, "v", addresses(&publish, auth.Identity{Roles: []string{"ADMIN"}, Rooms: []string{"lobby"}})).op, "watching a table is not watching broadcasts")
+	for _, e := range []pgbell.Body{{Watchers: []string{"ADMIN"}}, {Rooms: []string{"lobby"}}, {Rooms: []string{pgbell.Everybody}}} {
+		e.Op = pgbell.Publish
+		event := pgbell.Event{Body: e}
+		require.Equal(t, pgbell.Publish, viewOf(&event, "v", addresses(&event, auth.Identity{Roles: []string{"ADMIN"}, Rooms: []string{"lobby"}})).op)
+		require.Equal(t, everybody(&event), addresses(&event, auth.Identity{Roles: []string{"USER"}}))
+		event.Op = pgbell.Insert
+		require.False(t, everybody(&event))
+		require.Equal(t, len(e.Watchers) > 0, addresses(&event, auth.Identity{Roles: []string{"ADMIN"}, Rooms: []string{"lobby"}}), "rooms are for broadcasts")
+	}
 	frame := jsonProtocol{}.update(&publish, viewOf(&publish, "u", false), "")
 	require.Contains(t, string(frame), `"op":"publish","data":[1, 2.50],"at"`)
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"syscall"
@@ -112,7 +113,7 @@ func (s *server) run(ctx context.Context) (err error) {
 		Trace:  m.listenerTrace(),
 	}))
 	web := &http.Server{
-		Handler:           s.handler(hub, rowReader{rows}, m),
+		Handler:           s.handler(hub, rowReader{rows}, publisher{reads}, m),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
@@ -219,7 +220,11 @@ func (s *server) hubOptions(m *metrics) ws.Options {
 		Authenticator:  s.verifier,
 		MaxConnections: s.settings.Limits.MaxConnections,
 		MaxPerAddress:  s.settings.Limits.PerAddress,
+		Attempts:       ws.Rate{PerSecond: s.settings.Limits.AttemptsPerSecond},
+		Failures:       ws.Rate{PerSecond: s.settings.Limits.FailuresPerSecond},
 		MaxPerUser:     s.settings.Limits.PerUser,
+		MessageRate:    s.settings.Limits.MessagesPerSecond,
+		MessageBurst:   int(math.Ceil(3 * s.settings.Limits.MessagesPerSecond)),
 		MaxMessage:     int64(s.settings.Limits.MessageBytes),
 		QueueBytes:     s.settings.Limits.QueueBytes,
 		WindowBytes:    int64(s.settings.Window.Bytes),
@@ -229,12 +234,17 @@ func (s *server) hubOptions(m *metrics) ws.Options {
 	}
 }
 
-func (s *server) handler(hub *ws.Hub, rows ws.RowReader, m *metrics) http.Handler {
+func (s *server) handler(hub *ws.Hub, rows ws.RowReader, publishing ws.Publisher, m *metrics) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", ws.NewHandler(hub, ws.HandlerOptions{
-		Origins:     s.settings.Origins,
-		ReadyWithin: readyWithin,
-		Rows:        rows,
+		Origins:       s.settings.Origins,
+		ClientAddress: ws.ForwardedAddress(s.settings.TrustedProxies),
+		AdminRoles:    s.settings.API.AdminRoles,
+		ServiceRoles:  s.settings.API.ServiceRoles,
+		Publisher:     publishing,
+		Version:       versionName(),
+		ReadyWithin:   readyWithin,
+		Rows:          rows,
 	}))
 	mux.Handle("GET /metrics", m.handler())
 	if s.pages != nil {

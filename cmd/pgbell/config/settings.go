@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -26,7 +27,11 @@ type Settings struct {
 	// Origins are those that browsers may connect from, such as
 	// https://app.example. Default: the server's own.
 	Origins []string
-	Limits  Limits
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	// Default: none, the address of the TCP connection counts.
+	TrustedProxies []netip.Prefix
+	API            API
+	Limits         Limits
 	Window  Window
 	Log     Log
 }
@@ -56,6 +61,14 @@ type JWT struct {
 	Leeway time.Duration
 }
 
+// API says what token roles may do beyond what everybody may.
+type API struct {
+	// AdminRoles see who is connected and what went wrong. Default: none.
+	AdminRoles []string
+	// ServiceRoles may publish, and see who is connected. Default: none.
+	ServiceRoles []string
+}
+
 // Limits bound what clients may take.
 type Limits struct {
 	// MaxConnections, at once. Default 100,000.
@@ -65,6 +78,16 @@ type Limits struct {
 	PerAddress int
 	// PerUser is the sessions at once of one user. Default 100.
 	PerUser int
+	// AttemptsPerSecond are the connections that one IP address may try to
+	// open; ten times as many at once. Default: no limit, because many users
+	// may share one.
+	AttemptsPerSecond float64
+	// FailuresPerSecond are the tokens from one IP address that may be refused;
+	// ten times as many at once. Default: no limit, for the same reason.
+	FailuresPerSecond float64
+	// MessagesPerSecond are a session's messages, and a user's requests; three
+	// times as many at once. Default 20.
+	MessagesPerSecond float64
 	// MessageBytes is the longest message from a client. Default 64 KiB.
 	MessageBytes int
 	// QueueBytes is what may wait for one slow client before it is cut.
@@ -110,9 +133,15 @@ var settings = []setting{
 	{key: "jwt.algorithms", list: true, set: func(s *Settings, v []string) error { s.JWT.Algorithms = v; return nil }},
 	duration("jwt.leeway", func(s *Settings) *time.Duration { return &s.JWT.Leeway }),
 	{key: "origins", list: true, set: setOrigins},
+	{key: "trusted_proxies", list: true, set: setTrustedProxies},
+	{key: "api.admin_roles", list: true, set: func(s *Settings, v []string) error { s.API.AdminRoles = v; return nil }},
+	{key: "api.service_roles", list: true, set: func(s *Settings, v []string) error { s.API.ServiceRoles = v; return nil }},
 	count("limits.max_connections", func(s *Settings) *int { return &s.Limits.MaxConnections }),
 	count("limits.per_address", func(s *Settings) *int { return &s.Limits.PerAddress }),
 	count("limits.per_user", func(s *Settings) *int { return &s.Limits.PerUser }),
+	perSecond("limits.attempts_per_second", func(s *Settings) *float64 { return &s.Limits.AttemptsPerSecond }),
+	perSecond("limits.failures_per_second", func(s *Settings) *float64 { return &s.Limits.FailuresPerSecond }),
+	perSecond("limits.messages_per_second", func(s *Settings) *float64 { return &s.Limits.MessagesPerSecond }),
 	size("limits.message_bytes", func(s *Settings) *int { return &s.Limits.MessageBytes }),
 	size("limits.queue_bytes", func(s *Settings) *int { return &s.Limits.QueueBytes }),
 	size("window.bytes", func(s *Settings) *int { return &s.Window.Bytes }),
@@ -227,6 +256,17 @@ func duration(key string, field func(*Settings) *time.Duration) setting {
 	}}
 }
 
+func perSecond(key string, field func(*Settings) *float64) setting {
+	return setting{key: key, set: func(s *Settings, v []string) error {
+		n, err := strconv.ParseFloat(v[0], 64)
+		if err != nil || !(n > 0 && n <= 1e6) {
+			return fmt.Errorf("want a number above 0, such as 0.5 or 20, not %q", v[0])
+		}
+		*field(s) = n
+		return nil
+	}}
+}
+
 func size(key string, field func(*Settings) *int) setting {
 	return setting{key: key, set: func(s *Settings, v []string) error {
 		n, ok := parseSize(v[0])
@@ -260,6 +300,25 @@ func setURL(field *string, value string) error {
 		return fmt.Errorf("want a URL that starts with https://")
 	}
 	*field = value
+	return nil
+}
+
+func setTrustedProxies(s *Settings, values []string) error {
+	networks := make([]netip.Prefix, 0, len(values))
+	for _, v := range values {
+		network, err := netip.ParsePrefix(v)
+		if err != nil {
+			var address netip.Addr
+			if address, err = netip.ParseAddr(v); err == nil {
+				network, err = address.Prefix(address.BitLen())
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("want networks such as 10.0.0.0/8, or addresses, not %q", v)
+		}
+		networks = append(networks, network.Masked())
+	}
+	s.TrustedProxies = networks
 	return nil
 }
 
