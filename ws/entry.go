@@ -17,6 +17,12 @@ type entry struct {
 	// users own the row or are addressed; rooms are where they and everybody
 	// else who may see it are found.
 	users, rooms []string
+	// window is for how long the session that gets the event gets no other of
+	// its row at once; 0: no matter how many. Then row is that row's room, and
+	// before the stream's cursor before the event.
+	window time.Duration
+	row    string
+	before pgbell.Cursor
 	// arrived is the time on the hub's clock.
 	arrived time.Duration
 	// mark is the cursor of the first complete read after the event and before

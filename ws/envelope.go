@@ -41,6 +41,10 @@ func appendData(b []byte, e *pgbell.Event, v view) []byte {
 	b = append(b, `,"op":`...)
 	b = appendString(b, string(v.op))
 	b = appendRow(b, e, v)
+	if v.merged > 1 {
+		b = append(b, `,"merged":`...)
+		b = strconv.AppendInt(b, int64(v.merged), 10)
+	}
 	b = append(b, `,"at":"`...)
 	b = e.At.UTC().AppendFormat(b, timeFormat)
 	return append(b, `"}`...)

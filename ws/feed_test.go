@@ -20,6 +20,7 @@ type database struct {
 	open    []*transaction
 	log     []pgbell.Event // committed, by id
 	trimmed uint64         // retention removed what was written below this xid
+	updates bool           // what is written is an update
 }
 
 type transaction struct {
@@ -45,7 +46,11 @@ func (d *database) write(x *transaction, row int, owners map[string]string) bool
 		}
 	}
 	x.rows = append(x.rows, row)
-	x.events = append(x.events, bookingEvent(d.nextID, x.xid, row, owners))
+	e := bookingEvent(d.nextID, x.xid, row, owners)
+	if d.updates && d.nextID%7 != 0 {
+		e.Op, e.Action, e.Old = pgbell.Update, "updated", json.RawMessage(`{"status":"`+strconv.FormatInt(d.nextID, 10)+`"}`)
+	}
+	x.events = append(x.events, e)
 	d.nextID++
 	return true
 }

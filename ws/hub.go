@@ -31,6 +31,7 @@ type Hub struct {
 	revoked    revocations
 	canary     canary
 	failures   errorLog
+	windows    windows
 
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
@@ -48,7 +49,7 @@ func NewHub(o Options) *Hub {
 		o: o, start: time.Now(), rooms: newRooms(), sessions: make(map[*session]struct{}),
 		readers: make(chan struct{}, o.HistoryReaders),
 		stream:  stream{at: o.Start, waiting: make(map[*session]*joining), window: newWindow(o.WindowBytes, o.WindowAge)},
-		revoked: newRevocations(), canary: newCanary(), failures: newErrorLog(),
+		revoked: newRevocations(), canary: newCanary(), failures: newErrorLog(), windows: newWindows(),
 	}
 	h.attempts, h.mistrusted = newThrottle(o.Attempts), newThrottle(o.Failures)
 	if !o.Start.IsZero() {
@@ -72,6 +73,9 @@ func (h *Hub) Deliver(events []pgbell.Event) {
 func (h *Hub) deliver(e pgbell.Event) {
 	en := newEntry(e)
 	en.arrived = h.now()
+	if window := h.o.Debounce[e.Type]; window > 0 && len(e.Key) > 0 {
+		en.window, en.row = window, rowRoom(e.Type, e.Key)
+	}
 	h.stream.append(en)
 	if isSignal(&e) {
 		h.stream.settle(en)
@@ -178,6 +182,7 @@ func (h *Hub) announce(event string, data any) {
 		if frames[s.proto] == nil {
 			frames[s.proto] = s.proto.signal(event, data, nil, "")
 		}
+		s.release() // the client may fetch what is newer
 		s.push(frames[s.proto])
 	})
 }
@@ -300,6 +305,9 @@ func (h *Hub) Drain(ctx context.Context) error {
 // Run keeps the deadlines of all sessions until ctx ends. It then drops every
 // connection and returns nil once all are gone. A hub runs once.
 func (h *Hub) Run(ctx context.Context) error {
+	if len(h.o.Debounce) > 0 {
+		h.spawn(func() { h.watchWindows(ctx) })
+	}
 	tick := time.NewTicker(h.sweepInterval())
 	defer tick.Stop()
 	for {
@@ -353,7 +361,7 @@ func (h *Hub) sweep() {
 func (s *session) catchUp(l lag, frames map[protocol][]byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.live || s.told >= l.half || s.pos > l.settled {
+	if !s.live || s.told >= l.half || s.pos > l.settled || s.held != nil && s.held.waiting > 0 {
 		return false
 	}
 	if frames[s.proto] == nil {

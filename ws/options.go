@@ -62,6 +62,12 @@ type Options struct {
 	// must not block. Default: wait for the next read.
 	Wake func()
 
+	// Debounce is, by event type, for how long after a change of a row a
+	// session gets no other of that row, but at the end the latest. Requests of
+	// [TransportPoll] get every change, and so does a session that resumes, of
+	// what it missed. Default: none, every change is sent at once.
+	Debounce map[string]time.Duration
+
 	// QueueBytes is how much may wait for one session. Over it the session is
 	// closed with [CloseSlow]. A single frame of any size fits in an empty
 	// queue. Default: 1 MiB.

@@ -153,8 +153,13 @@ func (s *session) admit(identity auth.Identity, cursor string, id json.RawMessag
 		s.refuse(errTokenExpired, id)
 		return
 	}
-	s.identity = identity
 	again := had.UserID == identity.UserID
+	if again {
+		s.release() // under the roles that it was held back for
+	} else {
+		s.held = nil // the other one comes back with their cursor
+	}
+	s.identity = identity
 	var stale []string
 	for _, room := range s.rooms {
 		if !keeps(room, had, identity) {

@@ -27,12 +27,19 @@ type replica struct {
 	session  *session
 	cursor   string
 	base     pgbell.Cursor // where its state was fetched last
-	got      []int64       // since then, in order
+	got      []receipt     // since then, in order
+	merged   int           // of them those that stand for several
 	live     bool          // authenticated came
 	resets   int
 	recovers int
 	slow     int
 	taken    [][]byte // from the queue, and has not arrived yet
+}
+
+// receipt is an event that came, and how many it stands for.
+type receipt struct {
+	id     int64
+	merged int
 }
 
 // replicaPeer is a connection that only its client drives.
@@ -119,9 +126,16 @@ func (r *replica) handleText(text []byte) {
 		r.resets++
 	case "booking_update":
 		require.True(r.t, r.live, "an event before authenticated")
-		var data struct{ ID int64 }
+		var data struct {
+			ID     int64
+			Merged int
+		}
 		require.NoError(r.t, json.Unmarshal(m.Data, &data))
-		r.got = append(r.got, data.ID)
+		require.NotEqual(r.t, 1, data.Merged)
+		if data.Merged > 1 {
+			r.merged++
+		}
+		r.got = append(r.got, receipt{data.ID, max(1, data.Merged)})
 	case "cursor", "stream":
 	default:
 		require.Fail(r.t, m.Event)
@@ -188,25 +202,27 @@ func (r *poller) answer(lost bool) {
 }
 
 // check compares with the truth: what was committed and not part of the state
-// that was fetched came exactly once, and each row's changes in order.
+// that was fetched came exactly once, by itself or as one of those that another
+// stands for, and each row's changes in order.
 func (r *replica) check(truth []pgbell.Event) {
-	var want []int64
+	want := map[string][]int64{}
 	rowOf := map[int64]string{}
+	slices.SortFunc(truth, func(a, b pgbell.Event) int { return int(a.ID - b.ID) })
 	for _, e := range truth {
 		rowOf[e.ID] = string(e.Key)
 		mine := slices.Contains(r.roles, "ADMIN") || slices.Contains(concerned(&e), r.user)
 		if mine && !r.base.Contains(e.ID, e.XID) {
-			want = append(want, e.ID)
+			want[string(e.Key)] = append(want[string(e.Key)], e.ID)
 		}
 	}
-	slices.Sort(want)
-	sorted := slices.Clone(r.got)
-	slices.Sort(sorted)
-	require.Equal(r.t, want, sorted, "%s got %v", r.user, r.got)
-	last := map[string]int64{}
-	for _, id := range r.got {
-		require.Greater(r.t, id, last[rowOf[id]], "row order")
-		last[rowOf[id]] = id
+	for _, got := range r.got {
+		row := rowOf[got.id]
+		require.GreaterOrEqual(r.t, len(want[row]), got.merged, "%s got %v, too much of %s", r.user, r.got, row)
+		require.Equal(r.t, got.id, want[row][got.merged-1], "%s got %v, of %s there was still %v", r.user, r.got, row, want[row])
+		want[row] = want[row][got.merged:]
+	}
+	for row, missing := range want {
+		require.Empty(r.t, missing, "%s got %v, nothing of these of %s", r.user, r.got, row)
 	}
 }
 
@@ -218,7 +234,7 @@ type bubble struct{ *testing.T }
 // back to either.
 func TestResume(t *testing.T) {
 	t.Parallel()
-	var recovered, reset, slow atomic.Int64
+	var recovered, reset, slow, merged atomic.Int64
 	synctest.Test(t, func(t *testing.T) {
 		history := func(t *rapid.T) {
 			db := newDatabase()
@@ -226,6 +242,10 @@ func TestResume(t *testing.T) {
 			options := Options{WindowBytes: rapid.SampledFrom([]int64{3000, 8000, 1 << 20}).Draw(t, "window"), QueueBytes: 3000}
 			if rapid.Bool().Draw(t, "history") {
 				options.History = db
+			}
+			if rapid.Bool().Draw(t, "debounce") {
+				db.updates = true
+				options.Debounce = map[string]time.Duration{"booking": 100 * time.Millisecond}
 			}
 			var nodes []*feed
 			for range 2 {
@@ -252,7 +272,10 @@ func TestResume(t *testing.T) {
 			for range steps {
 				node := nodes[rapid.IntRange(0, 1).Draw(t, "node")]
 				client := clients[rapid.IntRange(0, 2).Draw(t, "client")]
-				switch rapid.IntRange(0, 14).Draw(t, "step") {
+				switch rapid.IntRange(0, 15).Draw(t, "step") {
+				case 15:
+					time.Sleep(time.Duration(rapid.IntRange(1, 120).Draw(t, "milliseconds")) * time.Millisecond)
+					node.hub.endWindows()
 				case 13:
 					if polling.pending == nil {
 						polling.ask(node.hub, rapid.SampledFrom([]int{1, 2, 100}).Draw(t, "limit"))
@@ -316,6 +339,10 @@ func TestResume(t *testing.T) {
 					n.read()
 					synctest.Wait()
 				}
+				time.Sleep(time.Second)
+				for _, n := range nodes {
+					n.hub.endWindows()
+				}
 				for _, c := range clients {
 					for range 100 {
 						c.receive(100)
@@ -342,6 +369,7 @@ func TestResume(t *testing.T) {
 				recovered.Add(int64(c.recovers))
 				reset.Add(int64(c.resets))
 				slow.Add(int64(c.slow))
+				merged.Add(int64(c.merged))
 				c.cut()
 			}
 			for _, n := range nodes {
@@ -356,7 +384,8 @@ func TestResume(t *testing.T) {
 			rapid.Check(bubble{t}, history)
 		}
 	})
-	t.Logf("%d sessions resumed, %d resets, %d were too slow", recovered.Load(), reset.Load(), slow.Load())
+	t.Logf("%d sessions resumed, %d resets, %d were too slow, %d events stood for several", recovered.Load(), reset.Load(), slow.Load(), merged.Load())
+	require.Positive(t, merged.Load())
 	require.Positive(t, recovered.Load())
 	require.Positive(t, reset.Load())
 }

@@ -41,11 +41,12 @@ type session struct {
 
 	mu       sync.Mutex // guards what follows; see rooms for the lock order
 	identity auth.Identity
-	joining  *joining // set while the session is on its way to the live stream
-	live     bool     // events are offered to it
-	pos      uint64   // seq of the last event considered
-	told     uint64   // seq up to which the client has a cursor
-	rooms    []string // kept by rooms
+	joining  *joining  // set while the session is on its way to the live stream
+	live     bool      // events are offered to it
+	pos      uint64    // seq of the last event considered
+	told     uint64    // seq up to which the client has a cursor
+	rooms    []string  // kept by rooms
+	held     *heldBack // nil while no row is in its window
 	queue
 }
 
@@ -146,7 +147,7 @@ func (s *session) endLocked(code int, reason string, flush bool) {
 }
 
 func (s *session) shut(code int, reason string) {
-	s.closing, s.live, s.joining, s.code, s.reason = true, false, nil, code, reason
+	s.closing, s.live, s.joining, s.held, s.code, s.reason = true, false, nil, nil, code, reason
 	s.signalSpace()
 }
 
@@ -242,6 +243,10 @@ func (s *session) offer(en *entry, m *memo, now time.Time) bool {
 	}
 	s.pos = en.seq
 	v := m.view(&en.event, addresses(&en.event, s.identity))
+	if s.debounces(en) {
+		s.offerHeld(en, v)
+		return v.op != ""
+	}
 	if v.op == "" {
 		return false
 	}

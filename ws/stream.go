@@ -55,6 +55,9 @@ func (st *stream) append(en *entry) {
 	defer st.mu.Unlock()
 	st.seq++
 	en.seq = st.seq
+	if en.window > 0 {
+		en.before = st.at
+	}
 	st.move(en.event.Cursor)
 	st.window.append(en)
 }

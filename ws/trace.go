@@ -35,6 +35,9 @@ type Trace struct {
 	Live func(live bool)
 	// Gap is called for each gap in the stream, with its reason.
 	Gap func(reason string)
+	// Merged is called for each event sent that stands for several changes of
+	// its row, with how many.
+	Merged func(changes int)
 	// Window is called about once a second with the events and bytes that the
 	// window holds.
 	Window func(events int, bytes int64)
@@ -109,6 +112,12 @@ func (t *Trace) live(live bool) {
 func (t *Trace) gap(reason string) {
 	if t != nil && t.Gap != nil {
 		t.Gap(reason)
+	}
+}
+
+func (t *Trace) merged(changes int) {
+	if t != nil && t.Merged != nil {
+		t.Merged(changes)
 	}
 }
 

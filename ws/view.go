@@ -19,6 +19,10 @@ type view struct {
 	now, was []string
 	// id is equal for equal views of one event.
 	id string
+	// merged is how many changes the event stands for, and earlier the old
+	// values by those before it, an object. Such a view has no equal.
+	merged  int
+	earlier json.RawMessage
 }
 
 // viewOf is the one place that decides what somebody may see. user is the
@@ -140,11 +144,21 @@ func (v view) old(e *pgbell.Event) []json.RawMessage {
 	if v.op != pgbell.Update && v.op != pgbell.Delete {
 		return nil
 	}
-	parts := []json.RawMessage{e.Old}
+	parts := make([]json.RawMessage, 0, 2+len(v.was))
+	if v.op == pgbell.Update && v.earlier != nil {
+		parts = append(parts, v.earlier) // of two the first counts
+	}
+	parts = append(parts, e.Old)
 	for _, a := range v.was {
 		parts = append(parts, e.Only[a].Old)
 	}
 	return parts
+}
+
+// mergeOld is the old values of an update on top of earlier ones.
+func (v view) mergeOld(e *pgbell.Event, earlier json.RawMessage) json.RawMessage {
+	v.earlier = earlier
+	return appendMerged(nil, v.old(e))
 }
 
 // action is the event's, or the transition's.
