@@ -100,6 +100,7 @@ func (h *Hub) Canary(ctx context.Context, within time.Duration) (time.Duration, 
 
 func (h *Hub) fly(f *flight, within time.Duration) {
 	defer close(f.done)
+	defer func() { h.o.Trace.canaryLanded(h.now()-f.began, f.err != nil) }()
 	ctx, cancel := context.WithTimeout(h.ctx, within)
 	defer cancel()
 	if err := h.o.Canary(ctx, h.canary.node, f.number); err != nil {

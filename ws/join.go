@@ -322,5 +322,9 @@ func (h *Hub) since(c pgbell.Cursor, limit int) ([]pgbell.Event, pgbell.Cursor, 
 	case <-ctx.Done():
 		return nil, pgbell.Cursor{}, context.Cause(ctx)
 	}
-	return h.o.History.Since(ctx, c, limit)
+	began := time.Now()
+	events, next, err := h.o.History.Since(ctx, c, limit)
+	var gap pgbell.Gap
+	h.o.Trace.history(len(events), time.Since(began), err != nil && !errors.As(err, &gap))
+	return events, next, err
 }

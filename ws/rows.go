@@ -79,9 +79,12 @@ func (h *Handler) serveRows(w http.ResponseWriter, r *http.Request, id auth.Iden
 		h.fail(w, errUnavailable)
 		return
 	}
+	began := time.Now()
 	page, readErr := h.o.Rows.ReadRows(ctx, id, q)
+	told := (*Error)(nil)
+	h.hub.o.Trace.rows(len(page.Rows), time.Since(began), readErr != nil && !errors.As(readErr, &told))
 	if readErr != nil {
-		if told := (*Error)(nil); errors.As(readErr, &told) {
+		if told != nil {
 			h.fail(w, told)
 			return
 		}

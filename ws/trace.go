@@ -38,6 +38,16 @@ type Trace struct {
 	// Merged is called for each event sent that stands for several changes of
 	// its row, with how many.
 	Merged func(changes int)
+	// Rows is called for each request for rows that was tried, with the number of
+	// rows, how long reading them took, and whether that failed.
+	Rows func(rows int, took time.Duration, failed bool)
+	// History is called for each page that was read from [History], with the
+	// number of events, how long it took, and whether that failed. A gap is no
+	// failure.
+	History func(events int, took time.Duration, failed bool)
+	// CanaryLanded is called for each canary, with how long it took and whether
+	// it did not arrive in time.
+	CanaryLanded func(took time.Duration, failed bool)
 	// Window is called about once a second with the events and bytes that the
 	// window holds.
 	Window func(events int, bytes int64)
@@ -118,6 +128,24 @@ func (t *Trace) gap(reason string) {
 func (t *Trace) merged(changes int) {
 	if t != nil && t.Merged != nil {
 		t.Merged(changes)
+	}
+}
+
+func (t *Trace) rows(rows int, took time.Duration, failed bool) {
+	if t != nil && t.Rows != nil {
+		t.Rows(rows, took, failed)
+	}
+}
+
+func (t *Trace) history(events int, took time.Duration, failed bool) {
+	if t != nil && t.History != nil {
+		t.History(events, took, failed)
+	}
+}
+
+func (t *Trace) canaryLanded(took time.Duration, failed bool) {
+	if t != nil && t.CanaryLanded != nil {
+		t.CanaryLanded(took, failed)
 	}
 }
 

@@ -25,6 +25,7 @@ type client struct {
 	name     string
 	user     string
 	roles    []string
+	door     Door
 	link     *link
 	rows     *rowsAPI // nil: the server has none
 	ttl      func(*rand.Rand) time.Duration
@@ -182,14 +183,8 @@ func (c *client) token() (token string, refresh time.Duration, err error) {
 // dialTimeout bounds a handshake, which may meet a held line.
 const dialTimeout = 20 * time.Second
 
-// follow is one connection.
-func (c *client) follow(ctx context.Context) error {
-	n := c.nodes[c.r.IntN(len(c.nodes))]
-	c.link.to(n.address)
-	token, refresh, err := c.token()
-	if err != nil {
-		return err
-	}
+// followSocket is one WebSocket.
+func (c *client) followSocket(ctx context.Context, n *node, token string, refresh time.Duration) error {
 	dialer := websocket.Dialer{HandshakeTimeout: dialTimeout, ReadBufferSize: 16 << 10}
 	header := http.Header{}
 	byHeader := c.r.IntN(2) == 0
@@ -216,11 +211,6 @@ func (c *client) follow(ctx context.Context) error {
 			return err
 		}
 	}
-	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.live, c.owed = false, false
-	}()
 	if refresh > 0 {
 		renew := time.AfterFunc(refresh, func() { c.refresh(conn) })
 		defer renew.Stop()

@@ -35,6 +35,8 @@ type Config struct {
 	// Nodes is how many pgbell processes there are. A client takes another one
 	// each time it connects. Default: 2.
 	Nodes int
+	// Door is how the clients get the stream. Default: Mixed.
+	Door Door
 	// Faults are those that happen; an empty list is none. Default: all.
 	Faults []Fault
 	// Without are the shapes of change that the plan leaves out. Default: none.
@@ -59,6 +61,7 @@ func (c Config) withDefaults() Config {
 	c.Users = min(cmp.Or(c.Users, len(names)), len(names))
 	c.ClientsPerUser = cmp.Or(c.ClientsPerUser, 2)
 	c.Nodes = cmp.Or(c.Nodes, 2)
+	c.Door = cmp.Or(c.Door, Mixed)
 	c.Patience = cmp.Or(c.Patience, 15*time.Second)
 	if c.Faults == nil {
 		c.Faults = Faults

@@ -23,6 +23,7 @@ var (
 	faults   = flag.String("oracle.faults", "all", "faults, separated by commas: all, none, names, -names")
 	without  = flag.String("oracle.without", "", "shapes to leave out, separated by commas; a word leaves out those that contain it")
 	nodes    = flag.Int("oracle.nodes", 0, "pgbell processes")
+	door     = flag.String("oracle.door", "mixed", "how clients get the stream: websocket, sse, poll, or mixed")
 	module   = flag.String("oracle.module", "../..", "directory of the module whose pgbell is put to the proof")
 	race     = flag.Bool("oracle.race", false, "build pgbell with the race detector")
 	report   = flag.String("oracle.report", "", "file for the report")
@@ -53,7 +54,10 @@ func TestOracle(t *testing.T) {
 	ctx := t.Context()
 	binary := filepath.Join(t.TempDir(), "pgbell")
 	require.NoError(t, oracle.Build(ctx, *module, binary, *race))
+	entrance, err := oracle.ParseDoor(*door)
+	require.NoError(t, err)
 	config := oracle.Config{
+		Door: entrance,
 		Seed: *seed, Changes: *changes, Transactions: *round, Duration: *duration, Nodes: *nodes,
 		Faults: oracle.ParseFaults(*faults), Without: shapes(*without), Binary: binary, Log: logger{t},
 	}

@@ -133,7 +133,7 @@ func (w *world) startClients(ctx, running context.Context) error {
 			return err
 		}
 		c := newClient(name, user, roles, w.config.Seed)
-		c.link, c.rows, c.nodes = l, w.rows, w.nodes
+		c.link, c.rows, c.nodes, c.door = l, w.rows, w.nodes, w.config.Door.of(len(w.clients))
 		c.latency, c.counters, c.calm = w.latency, w.counters, w.faults.calm
 		c.ttl = func(r *rand.Rand) time.Duration {
 			ttl := time.Duration(2+r.IntN(8)) * time.Second

@@ -33,6 +33,15 @@ type metrics struct {
 	fanOut      prometheus.Histogram
 	written     prometheus.Counter
 	slow        prometheus.Counter
+	merged      prometheus.Counter
+	rows        prometheus.Histogram
+	rowsRead    prometheus.Counter
+	rowsFailed  prometheus.Counter
+	history     prometheus.Histogram
+	historyRead prometheus.Counter
+	historyFail prometheus.Counter
+	canary      prometheus.Histogram
+	canaryFail  prometheus.Counter
 	live        prometheus.Gauge
 	gaps        *prometheus.CounterVec
 	window      prometheus.Gauge
@@ -95,6 +104,15 @@ func newMetrics() *metrics {
 	m.fanOut = histogram("pgbell_fan_out_seconds", "Time from the hub's taking an event to its being in every queue.")
 	m.written = counter("pgbell_written_bytes_total", "Bytes written to client connections.")
 	m.slow = counter("pgbell_slow_clients_total", "Sessions cut because their queue was full.")
+	m.merged = counter("pgbell_changes_merged_total", "Changes of rows that were not sent by themselves because of a debounce.")
+	m.rows = histogram("pgbell_rows_read_seconds", "Time of reading one page of rows for a client, failed ones included.")
+	m.rowsRead = counter("pgbell_rows_read_total", "Rows read for clients.")
+	m.rowsFailed = counter("pgbell_rows_failures_total", "Pages of rows that could not be read.")
+	m.history = histogram("pgbell_history_read_seconds", "Time of reading one page of the log for a session that resumes, failed ones included.")
+	m.historyRead = counter("pgbell_history_events_total", "Events read from the log for sessions that resume.")
+	m.historyFail = counter("pgbell_history_failures_total", "Pages of the log that could not be read for a session that resumes.")
+	m.canary = histogram("pgbell_canary_seconds", "Time of a canary from the server into the database and back, those that did not arrive included.")
+	m.canaryFail = counter("pgbell_canary_failures_total", "Canaries that did not arrive in time.")
 	m.live = gauge("pgbell_live", "Whether the stream of events is live: 1 or 0.")
 	m.gaps = counters("pgbell_gaps_total", "Holes in the stream that clients were told of, by reason.", "reason")
 	m.window = gauge("pgbell_window_events", "Events in the memory window.")
@@ -159,8 +177,23 @@ func (m *metrics) hubTrace() *ws.Trace {
 		},
 		Written: func(_, bytes int) { m.written.Add(float64(bytes)) },
 		Slow:    m.slow.Inc,
-		Live:    func(live bool) { m.live.Set(number(live)) },
-		Gap:     func(reason string) { m.gaps.WithLabelValues(reason).Inc() },
+		Merged:  func(changes int) { m.merged.Add(float64(changes - 1)) },
+		Rows: func(rows int, took time.Duration, failed bool) {
+			m.rows.Observe(took.Seconds())
+			m.rowsRead.Add(float64(rows))
+			m.rowsFailed.Add(number(failed))
+		},
+		History: func(events int, took time.Duration, failed bool) {
+			m.history.Observe(took.Seconds())
+			m.historyRead.Add(float64(events))
+			m.historyFail.Add(number(failed))
+		},
+		CanaryLanded: func(took time.Duration, failed bool) {
+			m.canary.Observe(took.Seconds())
+			m.canaryFail.Add(number(failed))
+		},
+		Live: func(live bool) { m.live.Set(number(live)) },
+		Gap:  func(reason string) { m.gaps.WithLabelValues(reason).Inc() },
 		Window: func(events int, bytes int64) {
 			m.window.Set(float64(events))
 			m.windowBytes.Set(float64(bytes))

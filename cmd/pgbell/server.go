@@ -227,11 +227,23 @@ func (s *server) hubOptions(m *metrics) ws.Options {
 		MessageBurst:   int(math.Ceil(3 * s.settings.Limits.MessagesPerSecond)),
 		MaxMessage:     int64(s.settings.Limits.MessageBytes),
 		QueueBytes:     s.settings.Limits.QueueBytes,
+		Debounce:       s.debounce(),
 		WindowBytes:    int64(s.settings.Window.Bytes),
 		WindowAge:      s.settings.Window.Age,
 		Logger:         s.logger,
 		Trace:          m.hubTrace(),
 	}
+}
+
+// debounce is, by event type, how long a row's updates are held together.
+func (s *server) debounce() map[string]time.Duration {
+	windows := make(map[string]time.Duration)
+	for i := range s.tables.Tables {
+		if t := &s.tables.Tables[i]; t.Debounce > 0 {
+			windows[t.Type] = t.Debounce
+		}
+	}
+	return windows
 }
 
 func (s *server) handler(hub *ws.Hub, rows ws.RowReader, publishing ws.Publisher, m *metrics) http.Handler {

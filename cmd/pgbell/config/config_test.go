@@ -34,7 +34,7 @@ tables:
       alpha: |
         OLD.status = 'PENDING'
         AND NEW.status = 'DECLINED'
-    debounce: 0s
+    debounce: 250ms
   Billing.Pay.ments:
     type: payment
     key: [tenant, id]
@@ -58,7 +58,7 @@ func TestParse(t *testing.T) {
 	}, c.Settings)
 
 	require.Equal(t, []config.Table{{
-		Schema: "public", Name: "bookings", Type: "booking", Key: []string{"id"}, Line: 11,
+		Schema: "public", Name: "bookings", Type: "booking", Key: []string{"id"}, Line: 11, Debounce: 250 * time.Millisecond,
 		Owners: []config.Owner{
 			{Audience: "client", Column: "client_id", Line: 14},
 			{Audience: "provider", Column: "provider_id", Line: 14},
@@ -131,7 +131,7 @@ func TestParseMistakes(t *testing.T) {
 		"audience with a space":       {table("    owners: {the client: a}\n"), `f:5: the audience "the client" in owners of table public.bookings is no word of letters, digits and underscores`},
 		"only for nobody":             {table("    owners: {client: a}\n    only: {cleint: [x]}\n"), `f:6: only of table public.bookings names the audience "cleint", which is none of its owners; did you mean "client"?`},
 		"action with a dash":          {table("    actions:\n      a-b: 'true'\n"), `f:6: the action "a-b" in actions of table public.bookings is no word of letters, digits and underscores`},
-		"debounce":                    {table("    debounce: 250ms\n"), `f:5: debounce of table public.bookings is not supported by this version of pgbell; remove it or write 0s`},
+		"debounce":                    {table("    debounce: 2m\n"), `f:5: debounce of table public.bookings is "2m", at most 1m0s are waited`},
 		"debounce, no duration":       {table("    debounce: soon\n"), `f:5: debounce of table public.bookings is "soon", want a duration such as 250ms`},
 		"notifications":               {"notifications:\n  - {on: booking.accepted, to: client}\n", `f:1: notifications are not supported by this version of pgbell; remove them`},
 		"secret in the file":          {"jwt:\n  secret: hush\n", `f:2: jwt.secret does not belong into a configuration file; set PGBELL_JWT_SECRET or jwt.secret_file`},

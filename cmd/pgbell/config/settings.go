@@ -32,8 +32,8 @@ type Settings struct {
 	TrustedProxies []netip.Prefix
 	API            API
 	Limits         Limits
-	Window  Window
-	Log     Log
+	Window         Window
+	Log            Log
 }
 
 // JWT says which tokens are believed. At least one of Secret, SecretFile,

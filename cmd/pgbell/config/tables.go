@@ -32,6 +32,10 @@ type Table struct {
 	Only map[string][]string
 	// Actions are tried in this order.
 	Actions []Action
+	// Debounce is for how long after a change of a row a session gets no other
+	// of that row, but at the end the latest. At most a minute. Default: 0,
+	// every change is sent at once.
+	Debounce time.Duration
 	// Line is where the table's key stands.
 	Line int
 }
@@ -122,7 +126,7 @@ func (d *document) table(e entry) (Table, error) {
 		case "actions":
 			t.Actions, err = d.actions(f, of)
 		case "debounce":
-			err = d.debounce(f, of)
+			t.Debounce, err = d.debounce(f, of)
 		default:
 			err = d.unknown(f, what, tableKeys)
 		}
@@ -276,22 +280,20 @@ func (d *document) actions(e entry, what string) ([]Action, error) {
 	return actions, nil
 }
 
-// debounce is a word of the language that this version cannot act on yet. To
-// accept it silently would send what it was meant to hold back.
-func (d *document) debounce(e entry, what string) error {
+// maxDebounce bounds how long a session may be kept from a row's state.
+const maxDebounce = time.Minute
+
+func (d *document) debounce(e entry, what string) (time.Duration, error) {
 	text, err := d.scalar(e.value, e.line, what)
-	if err != nil {
-		return err
+	if err != nil || text == "0" {
+		return 0, err
 	}
-	if text == "0" {
-		return nil
+	window, err := time.ParseDuration(text)
+	if err != nil || window < 0 {
+		return 0, d.errorf(e.line, "%s is %q, want a duration such as 250ms", what, text)
 	}
-	wait, err := time.ParseDuration(text)
-	if err != nil || wait < 0 {
-		return d.errorf(e.line, "%s is %q, want a duration such as 250ms", what, text)
+	if window > maxDebounce {
+		return 0, d.errorf(e.line, "%s is %q, at most %s are waited", what, text, maxDebounce)
 	}
-	if wait > 0 {
-		return d.errorf(e.line, "%s is not supported by this version of pgbell; remove it or write 0s", what)
-	}
-	return nil
+	return window, nil
 }

@@ -1,0 +1,72 @@
+package oracle
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// followPolls asks again and again, until something fails.
+func (c *client) followPolls(ctx context.Context, n *node) error {
+	visitor := c.visitor()
+	defer visitor.CloseIdleConnections()
+	c.note("polls %s with cursor %q", n.name, c.place())
+	c.counters.connections.Add(1)
+	c.connected.Store(time.Now().UnixNano())
+	for {
+		if err := c.pollOnce(ctx, visitor); err != nil {
+			c.note("ends with cursor %s: %v", c.place(), err)
+			return err
+		}
+	}
+}
+
+func (c *client) pollOnce(ctx context.Context, visitor *http.Client) error {
+	token, _, err := c.token()
+	if err != nil {
+		return err
+	}
+	had := c.place()
+	limit := pick(c.r, 1, 3, 50, 1000)
+	response, err := c.ask(ctx, visitor, token, had, url.Values{
+		"wait":  {pick(c.r, "0", "100ms", "2", "10s")},
+		"limit": {strconv.Itoa(limit)},
+	}, http.Header{})
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Events []json.RawMessage `json:"events"`
+		Cursor string            `json:"cursor"`
+	}
+	if err := json.Unmarshal(raw, &answer); err != nil || answer.Cursor == "" || answer.Events == nil {
+		return &breach{fmt.Sprintf("%s received no answer with events and a cursor: %s", c.name, raw)}
+	}
+	if len(answer.Events) > limit {
+		return &breach{fmt.Sprintf("%s received %d events, and asked for %d", c.name, len(answer.Events), limit)}
+	}
+	if had == "" && len(answer.Events) > 0 {
+		return &breach{fmt.Sprintf("%s received events without having had a cursor: %s", c.name, raw)}
+	}
+	for _, e := range answer.Events {
+		if err := c.take(ctx, e, had); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live = true
+	c.move(answer.Cursor)
+	c.signal()
+	return nil
+}
