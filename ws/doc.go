@@ -27,5 +27,18 @@
 //
 // A session knows nothing of WebSocket, and the hub nothing of JSON. A further
 // protocol implements protocol (bytes for what a session is told) and peer (a
-// connection that takes them).
+// connection that takes them). There are three of each:
+//
+//	GET /ws      jsonProtocol         conn         a WebSocket
+//	GET /api/events  eventStreamProtocol  eventStream  server-sent events
+//	                 pollProtocol         poll         one answer
+//
+// A door asks for a place (knock), verifies the token (identify), opens a
+// session with its identity and cursor (enter), and from then on writes what
+// next gives it until that says last, or the client is gone (lost); then it
+// finishes the session. Everything else is the same code for all.
+//
+// Where a type has a debounce, a session holds back all but the first and the
+// last of a row's updates within a window. Its cursors then say so; see
+// debounce.go.
 package ws

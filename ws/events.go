@@ -132,12 +132,8 @@ func (h *Handler) poll(w http.ResponseWriter, r *http.Request, token string, q e
 		refused(err)
 		return
 	}
-	there := p.collect(r.Context(), q.wait)
-	p.settle()
-	p.lost()
-	h.hub.finish(&p.session)
-	if !there {
-		return
+	if !p.ask(r.Context(), q.wait) {
+		return // nobody is there any more
 	}
 	if err := errorOf(p.endedBy()); err != nil && len(p.events) == 0 {
 		refused(err)

@@ -511,3 +511,22 @@ func FuzzEvents(f *testing.F) {
 		}
 	})
 }
+
+// TestPollFrames: what comes out is what went in, however long the cursor and
+// whatever the text.
+func TestPollFrames(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 1, 127, 128, 300, 20_000} {
+		e := bookingEvent(1, 2, 3, map[string]string{"client": "u"})
+		e.Data = json.RawMessage("{\"x\":\"\xff\"}")
+		cursor := strings.Repeat("c", n)
+		kind, got, text := splitPollFrame(pollProtocol{}.update(&e, viewOf(&e, "u", false), cursor))
+		require.EqualValues(t, pollEvent, kind)
+		require.Equal(t, cursor, got)
+		require.True(t, json.Valid(text))
+		require.Contains(t, string(text), "\uFFFD")
+		kind, got, _ = splitPollFrame(pollProtocol{}.signal("cursor", nil, nil, cursor))
+		require.EqualValues(t, pollCursor, kind)
+		require.Equal(t, cursor, got)
+	}
+}

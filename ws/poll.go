@@ -30,7 +30,9 @@ func pollFrame(kind byte, cursor string, size int) []byte {
 
 func (pollProtocol) update(e *pgbell.Event, v view, cursor string) []byte {
 	b := pollFrame(pollEvent, cursor, e.Size+256+len(cursor))
-	return validText(appendEnvelope(b, e, v, cursor))
+	head := len(b) // which is no text
+	b = appendEnvelope(b, e, v, cursor)
+	return append(b[:head:head], validText(b[head:])...)
 }
 
 // signal keeps what concerns whoever holds the rows. Of the rest, what is an
@@ -117,6 +119,18 @@ func (p *poll) take(frame []byte) bool {
 	return true
 }
 
+// ask gets the answer and ends the session. It reports false if the client is
+// gone.
+func (p *poll) ask(ctx context.Context, wait time.Duration) bool {
+	defer func() {
+		p.lost()
+		p.hub.finish(&p.session)
+	}()
+	there := p.collect(ctx, wait)
+	p.settle()
+	return there
+}
+
 // collect waits for what there is to tell: for the session to be live, as long
 // as a request may take, and then for a first event. It reports false if the
 // client is gone.
@@ -163,7 +177,7 @@ func (p *poll) collect(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-// settle ends the session and moves the cursor on over what was not for it.
+// settle takes what came last and moves the cursor on over what was not for it.
 func (p *poll) settle() {
 	st := &p.hub.stream
 	st.lock()

@@ -159,11 +159,7 @@ func (r *poller) ask(h *Hub, limit int) {
 	p.admit(auth.Identity{UserID: r.user, Roles: r.roles, ExpiresAt: time.Now().Add(time.Hour)}, r.cursor, nil)
 	pending := r.pending
 	go func() {
-		there := p.collect(ctx, 0)
-		p.settle()
-		p.lost()
-		h.finish(&p.session)
-		if !there {
+		if !p.ask(ctx, 0) {
 			p.ended = "gone"
 		}
 		pending <- p

@@ -118,5 +118,5 @@ func (c *client) ask(ctx context.Context, visitor *http.Client, token, cursor st
 	return nil, fmt.Errorf("refused: %s", told.Code)
 }
 
-// pick is one of some.
-func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
+// choose is one of some.
+func choose[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }

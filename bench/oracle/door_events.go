@@ -24,11 +24,16 @@ func (c *client) followEvents(ctx context.Context, n *node, token string) error 
 	c.note("streams from %s with cursor %q", n.name, had)
 	c.counters.connections.Add(1)
 	c.connected.Store(time.Now().UnixNano())
-	lines := bufio.NewScanner(response.Body)
-	lines.Buffer(nil, 8<<20)
+	lines := bufio.NewReader(response.Body)
 	var event, id, data string
-	for lines.Scan() {
-		line := lines.Text()
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil { // a message that was cut short is none
+			c.counters.closed(0)
+			c.note("cut with cursor %s: %v", c.place(), err)
+			return err
+		}
+		line = strings.TrimSuffix(line, "\n")
 		name, value, _ := strings.Cut(line, ": ")
 		switch {
 		case line == "" && event == "close":
@@ -50,10 +55,6 @@ func (c *client) followEvents(ctx context.Context, n *node, token string) error 
 			return &breach{fmt.Sprintf("%s received a line that is none of server-sent events: %q", c.name, line)}
 		}
 	}
-	// A message that was cut short is none.
-	c.counters.closed(0)
-	c.note("cut with cursor %s: %v", c.place(), lines.Err())
-	return lines.Err()
 }
 
 // envelopeOf is what a WebSocket would have brought.

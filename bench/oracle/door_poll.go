@@ -32,9 +32,9 @@ func (c *client) pollOnce(ctx context.Context, visitor *http.Client) error {
 		return err
 	}
 	had := c.place()
-	limit := pick(c.r, 1, 3, 50, 1000)
+	limit := choose(c.r, 5, 50, 1000)
 	response, err := c.ask(ctx, visitor, token, had, url.Values{
-		"wait":  {pick(c.r, "0", "100ms", "2", "10s")},
+		"wait":  {choose(c.r, "0", "100ms", "2", "10s")},
 		"limit": {strconv.Itoa(limit)},
 	}, http.Header{})
 	if err != nil {

@@ -92,7 +92,7 @@ func (r *Report) String() string {
 	b.WriteString("| | |\n|---|---|\n")
 	line("seed", "%d", r.Config.Seed)
 	line("when", "%s, %s on %s with %d CPUs", r.Started.UTC().Format("2006-01-02 15:04 UTC"), r.Took.Round(time.Second), runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU())
-	line("shape", "%d writers and %d with long transactions, %d users, %d clients, %d pgbell processes", r.Config.Writers, longWriters, r.Config.Users, r.Config.Users*r.Config.ClientsPerUser+1, r.Config.Nodes)
+	line("shape", "%d writers and %d with long transactions, %d users, %d clients (%s), %d pgbell processes", r.Config.Writers, longWriters, r.Config.Users, r.Config.Users*r.Config.ClientsPerUser+1, r.Config.Door, r.Config.Nodes)
 	line("rows changed", "%d, in %d rounds: %.0f a second while writing", r.Changes, r.Rounds, float64(r.Changes)/max(r.Writing.Seconds(), 1e-3))
 	line("transactions", "%d committed, %d rolled back, %d failed (deadlocks, violated keys), %d interrupted by faults", r.Committed, r.RolledBack, r.Failed, r.Interrupted)
 	line("events in the log", "%d", r.Events)
