@@ -34,7 +34,7 @@ func (h *Handler) setCookie(w http.ResponseWriter, r *http.Request) {
 			h.fail(w, errBadRequest.because("The token is too long for a cookie."))
 			return
 		}
-		cookie := newCookie(r)
+		cookie := newCookie(r) //nolint:gosec // it has all of them
 		cookie.Value, cookie.Expires = token, id.ExpiresAt.UTC()
 		cookie.MaxAge = max(1, int(time.Until(id.ExpiresAt).Seconds()))
 		h.answerCookie(w, cookie)
@@ -47,7 +47,7 @@ func (h *Handler) dropCookie(w http.ResponseWriter, r *http.Request) {
 	if !h.crossOriginWithCookie(w, r) {
 		return
 	}
-	cookie := newCookie(r)
+	cookie := newCookie(r) //nolint:gosec // it has all of them
 	cookie.MaxAge = -1
 	h.answerCookie(w, cookie)
 }

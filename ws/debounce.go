@@ -1,11 +1,8 @@
 package ws
 
 import (
-	"container/heap"
-	"context"
 	"encoding/json"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/pgbell/pgbell"
@@ -248,96 +245,5 @@ func (s *session) windowEnds(d deadline, now time.Duration, wall time.Time) {
 	s.flush(row)
 	if s.held != nil {
 		s.open(en, now)
-	}
-}
-
-// deadline is the end of a row's window in one session.
-type deadline struct {
-	due     time.Duration
-	session *session
-	row     string
-}
-
-// deadlines is a heap of them.
-type deadlines []deadline
-
-func (d deadlines) Len() int           { return len(d) }
-func (d deadlines) Less(i, j int) bool { return d[i].due < d[j].due }
-func (d deadlines) Swap(i, j int)      { d[i], d[j] = d[j], d[i] }
-func (d *deadlines) Push(x any)        { *d = append(*d, x.(deadline)) }
-func (d *deadlines) Pop() any {
-	last := len(*d) - 1
-	x := (*d)[last]
-	(*d)[last] = deadline{}
-	*d = (*d)[:last]
-	return x
-}
-
-// windows are all that are open, whosever.
-type windows struct {
-	sooner chan struct{} // the first has changed; holds one
-
-	mu   sync.Mutex // guards what follows; nothing is locked under it
-	open deadlines
-}
-
-func newWindows() windows { return windows{sooner: make(chan struct{}, 1)} }
-
-func (w *windows) add(d deadline) {
-	w.mu.Lock()
-	heap.Push(&w.open, d)
-	first := w.open[0] == d
-	w.mu.Unlock()
-	if first {
-		select {
-		case w.sooner <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// ended takes a window that has ended, or says when the first will: in how
-// long; negative if there is none.
-func (w *windows) ended(now time.Duration) (d deadline, found bool, next time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.open) == 0 {
-		return deadline{}, false, -1
-	}
-	if wait := w.open[0].due - now; wait > 0 {
-		return deadline{}, false, wait
-	}
-	return heap.Pop(&w.open).(deadline), true, 0
-}
-
-// endWindows ends those whose time has come, and says in how long the next
-// will; negative if there is none.
-func (h *Hub) endWindows() time.Duration {
-	for {
-		now := h.now()
-		d, found, next := h.windows.ended(now)
-		if !found {
-			return next
-		}
-		d.session.windowEnds(d, now, time.Now())
-	}
-}
-
-// watchWindows ends windows until ctx does.
-func (h *Hub) watchWindows(ctx context.Context) {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		next := h.endWindows()
-		if next < 0 {
-			next = time.Hour
-		}
-		timer.Reset(next)
-		select {
-		case <-timer.C:
-		case <-h.windows.sooner:
-		case <-ctx.Done():
-			return
-		}
 	}
 }

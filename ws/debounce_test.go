@@ -266,7 +266,7 @@ func TestDebounceIsBounded(t *testing.T) {
 		d.session.lost()
 		require.Nil(t, d.session.held)
 		d.wait(time.Second)
-		require.Empty(t, d.hub.windows.open)
+		require.Empty(t, d.hub.windows.open.all)
 	})
 }
 

@@ -78,8 +78,8 @@ type poll struct {
 func newPoll(h *Hub, address string, limit int) *poll {
 	p := &poll{woken: make(chan struct{}, 1), limit: limit}
 	p.session = newSession(h, pollProtocol{}, p, TransportPoll, address)
-	p.session.arrived = p.wake
-	p.session.whole = true
+	p.arrived = p.wake
+	p.whole = true
 	return p
 }
 
@@ -93,7 +93,7 @@ func (p *poll) wake() {
 
 func (p *poll) sweep() {}
 
-func (p *poll) abort() { p.session.end(CloseGoingAway, errDraining.Code, true) }
+func (p *poll) abort() { p.end(CloseGoingAway, errDraining.Code, true) }
 
 // full reports whether the answer takes no more.
 func (p *poll) full() bool { return len(p.events) >= p.limit || p.bytes >= pollBytes }

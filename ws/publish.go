@@ -5,11 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pgbell/pgbell/ws/auth"
@@ -80,12 +80,12 @@ func (h *Handler) publish(w http.ResponseWriter, r *http.Request, id auth.Identi
 		h.fail(w, errBadRequest.because("The body cannot be read."))
 		return
 	}
-	p, err := decodePublication(body)
-	if err == nil {
-		p.IdempotencyKey, err = idempotencyKey(r, id)
+	p, wrong := decodePublication(body)
+	if wrong == nil {
+		p.IdempotencyKey, wrong = idempotencyKey(r, id)
 	}
-	if err != nil {
-		h.fail(w, errBadRequest.because(err.Error()))
+	if wrong != nil {
+		h.fail(w, wrong)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.hub.o.RequestTimeout)
@@ -103,17 +103,17 @@ func (h *Handler) publish(w http.ResponseWriter, r *http.Request, id auth.Identi
 	writeJSON(w, http.StatusAccepted, map[string]int64{"id": event})
 }
 
-// decodePublication reads and checks a request. Its errors are sentences for
+// decodePublication reads and checks a request. Its errors are for
 // whoever sent it.
-func decodePublication(body []byte) (Publication, error) {
+func decodePublication(body []byte) (Publication, *Error) {
 	var p publication
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&p); err != nil {
-		return Publication{}, fmt.Errorf("The body is not {event: {type, action}, data, targetUsers, targetRoles, targetRooms}: %w", err) //nolint:staticcheck,revive // it is told to people
+		return Publication{}, errBadRequest.because("The body is not {event: {type, action}, data, targetUsers, targetRoles, targetRooms}: " + err.Error() + ".")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Publication{}, errors.New("There is more than one JSON value in the body.") //nolint:staticcheck,revive // as above
+		return Publication{}, errBadRequest.because("There is more than one JSON value in the body.")
 	}
 	var wrong string
 	switch {
@@ -135,7 +135,7 @@ func decodePublication(body []byte) (Publication, error) {
 		wrong = "Targets have 1 to 256 bytes each, and no zero byte."
 	}
 	if wrong != "" {
-		return Publication{}, errors.New(wrong)
+		return Publication{}, errBadRequest.because(wrong)
 	}
 	if len(p.Data) == 0 {
 		p.Data = json.RawMessage("{}")
@@ -145,18 +145,18 @@ func decodePublication(body []byte) (Publication, error) {
 }
 
 func badTarget(name string) bool {
-	return name == "" || len(name) > maxTarget || bytes.IndexByte([]byte(name), 0) >= 0
+	return name == "" || len(name) > maxTarget || strings.IndexByte(name, 0) >= 0
 }
 
 // idempotencyKey is the key of a request, which is nobody's but its user's.
-func idempotencyKey(r *http.Request, id auth.Identity) (string, error) {
+func idempotencyKey(r *http.Request, id auth.Identity) (string, *Error) {
 	keys := r.Header.Values("Idempotency-Key")
 	if len(keys) == 0 {
 		return "", nil
 	}
 	bad := func(c byte) bool { return c < ' ' || c > '~' }
 	if len(keys) > 1 || keys[0] == "" || len(keys[0]) > maxIdempotencyKey || slices.ContainsFunc([]byte(keys[0]), bad) {
-		return "", errors.New("Idempotency-Key takes 1 to 200 printable ASCII characters.") //nolint:staticcheck,revive // it is told to people
+		return "", errBadRequest.because("Idempotency-Key takes 1 to 200 printable ASCII characters.")
 	}
 	return id.UserID + "\n" + keys[0], nil // a user id has no line break
 }

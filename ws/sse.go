@@ -1,7 +1,6 @@
 package ws
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,12 +24,12 @@ type eventStreamProtocol struct{}
 
 func (eventStreamProtocol) update(e *pgbell.Event, v view, cursor string) []byte {
 	b := appendHead(make([]byte, 0, e.Size+256+len(cursor)), eventName(e, v), cursor)
-	return endMessage(appendData(b, e, v))
+	return endMessage(appendData(b, e, v), len(b))
 }
 
 func (eventStreamProtocol) signal(event string, data any, _ json.RawMessage, cursor string) []byte {
 	b := appendHead(make([]byte, 0, 256), event, cursor)
-	return endMessage(append(b, plainJSON(data)...))
+	return endMessage(append(b, plainJSON(data)...), len(b))
 }
 
 // goodbye is an event of its own, for there is no close code, with the time to
@@ -41,7 +40,7 @@ func (eventStreamProtocol) goodbye(code int, reason string) []byte {
 		b = append(append(append(b, "retry: "...), wait...), '\n')
 	}
 	b = appendHead(b, "close", "")
-	return endMessage(append(b, plainJSON(closeData{code, reason})...))
+	return endMessage(append(b, plainJSON(closeData{code, reason})...), len(b))
 }
 
 // retryHint begins the reason of a [CloseGoingAway].
@@ -61,16 +60,16 @@ func appendHead(b []byte, event, cursor string) []byte {
 	return append(b, "data: "...)
 }
 
-// endMessage ends what began with appendHead. The data are one line: outside of
-// strings JSON may be broken anywhere, and within them it cannot be.
-func endMessage(b []byte) []byte {
-	b = validText(b)
-	data := b[bytes.Index(b, []byte("data: ")):]
+// endMessage ends a message whose data begin at head. They are one line:
+// outside of strings JSON may be broken anywhere, and within them it cannot be.
+func endMessage(b []byte, head int) []byte {
+	data := validText(b[head:])
 	for i, c := range data {
 		if c == '\n' || c == '\r' {
 			data[i] = ' '
 		}
 	}
+	b = append(b[:head:head], data...)
 	return append(b, '\n', '\n')
 }
 
@@ -159,9 +158,9 @@ func (p *eventStream) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		for sent, last := 0, false; ; {
-			var frames [][]byte
-			frames, sent, last = p.next(b.frames[:0], sent)
+		for sent := 0; ; {
+			frames, size, last := p.next(b.frames[:0], sent)
+			sent = size
 			if last {
 				return
 			}
