@@ -15,11 +15,12 @@ type relation struct {
 	sql         string // schema.name as SQL writes it
 	kind        string // pg_class.relkind
 	persistence string // pg_class.relpersistence
-	partition   bool
-	inherits    bool // has children or parents that are no partitions
-	mayTrigger  bool // we may create triggers on it
-	maySelect   bool // we may read it
-	rowSecurity bool // policies hide rows of it from us
+	root        Name   // of a partition, the table that it is part of
+	partitions  []partition
+	children    []Name // by inheritance, at any depth
+	mayTrigger  bool   // we may create triggers on it
+	maySelect   bool   // we may read it
+	rowSecurity bool   // policies hide rows of it from us
 	columns     []column
 	unique      [][]string // columns of each unique index, the primary key first
 	hasPrimary  bool
@@ -29,6 +30,17 @@ type relation struct {
 	// our trigger sees it: other triggers fire first, or several foreign keys
 	// update the row.
 	rewritten bool
+}
+
+// partitioned reports whether the rows are in partitions: then triggers fire
+// for each row.
+func (r *relation) partitioned() bool { return r.kind == "p" }
+
+// partition is one of a relation's partitions, at any depth.
+type partition struct {
+	name    Name
+	sql     string
+	foreign bool // a foreign table
 }
 
 // column is one column of a relation.
@@ -103,7 +115,7 @@ func readCatalog(ctx context.Context, q querier, names []Name) (*catalog, error)
 	r := new(relation)
 	_, err := pgx.ForEachRow(rows, []any{
 		&r.oid, &r.name.Schema, &r.name.Name, &r.sql, &r.kind, &r.persistence,
-		&r.partition, &r.inherits, &r.mayTrigger, &r.maySelect, &r.rowSecurity, &r.rewritten,
+		&r.root.Schema, &r.root.Name, &r.mayTrigger, &r.maySelect, &r.rowSecurity, &r.rewritten,
 	}, func() error {
 		found := *r
 		found.leading = make(map[string]bool)
@@ -116,6 +128,21 @@ func readCatalog(ctx context.Context, q querier, names []Name) (*catalog, error)
 	}
 
 	var oid uint32
+	var part partition
+	var inherited bool
+	rows, _ = q.Query(ctx, childrenSQL, oids)
+	_, err = pgx.ForEachRow(rows, []any{&oid, &part.name.Schema, &part.name.Name, &part.sql, &part.foreign, &inherited}, func() error {
+		if r := byOID[oid]; inherited {
+			r.children = append(r.children, part.name)
+		} else {
+			r.partitions = append(r.partitions, part)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read partitions: %w", err)
+	}
+
 	var col column
 	rows, _ = q.Query(ctx, columnsSQL, oids)
 	_, err = pgx.ForEachRow(rows, []any{&oid, &col.name, &col.sql, &col.typ, &col.notNull, &col.virtual, &col.exact, &col.settings}, func() error {
@@ -165,9 +192,7 @@ func readCatalog(ctx context.Context, q querier, names []Name) (*catalog, error)
 
 const relationsSQL = `
 SELECT c.oid, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
-       c.relkind::text, c.relpersistence::text, c.relispartition,
-       EXISTS (SELECT FROM pg_inherits AS i
-                WHERE (i.inhparent = c.oid OR i.inhrelid = c.oid) AND c.relkind <> 'p' AND NOT c.relispartition),
+       c.relkind::text, c.relpersistence::text, coalesce(root.nspname, ''), coalesce(root.relname, ''),
        has_table_privilege(c.oid, 'TRIGGER'),
        has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
        row_security_active(c.oid),
@@ -185,7 +210,23 @@ SELECT c.oid, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident
          FROM pg_constraint AS f
         WHERE f.conrelid = c.oid AND f.contype = 'f'
           AND (f.confupdtype IN ('c', 'n', 'd') OR f.confdeltype IN ('n', 'd'))) AS moving
+  LEFT JOIN LATERAL (
+       SELECT rn.nspname, rc.relname FROM pg_class AS rc JOIN pg_namespace AS rn ON rn.oid = rc.relnamespace
+        WHERE c.relispartition AND rc.oid = pg_partition_root(c.oid)) AS root ON true
  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')`
+
+// Partitions, and children by inheritance, at any depth.
+const childrenSQL = `
+WITH RECURSIVE below(top, oid) AS (
+    SELECT i.inhparent, i.inhrelid FROM pg_inherits AS i WHERE i.inhparent = ANY ($1) AND NOT i.inhdetachpending
+    UNION
+    SELECT b.top, i.inhrelid FROM below AS b JOIN pg_inherits AS i ON i.inhparent = b.oid WHERE NOT i.inhdetachpending
+)
+SELECT b.top, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind = 'f', NOT c.relispartition
+  FROM below AS b
+  JOIN pg_class AS c ON c.oid = b.oid
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+ ORDER BY 1, 2, 3`
 
 // A column's text and its comparison depend on the types that it is built of:
 // a domain's base, an array's elements, a composite's columns, a range's
@@ -239,7 +280,8 @@ SELECT a.attrelid, a.attname, quote_ident(a.attname), format_type(a.atttypid, a.
        (t.typtype = 'e'
         OR a.atttypid IN ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'oid'::regtype, 'uuid'::regtype,
                           'date'::regtype, 'time'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype, 'bytea'::regtype,
-                          '"char"'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype))
+                          '"char"'::regtype, 'name'::regtype, 'text'::regtype, 'varchar'::regtype)
+        OR a.atttypid = 'numeric'::regtype AND a.atttypmod >= 0) -- all of one scale
        AND NOT EXISTS (SELECT FROM pg_collation AS l WHERE l.oid = a.attcollation AND NOT l.collisdeterministic),
        ARRAY(SELECT s.name FROM setting AS s WHERE s.relid = a.attrelid AND s.attnum = a.attnum ORDER BY s.name)
   FROM pg_attribute AS a

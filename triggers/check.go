@@ -20,6 +20,7 @@ var reservedTypes = []string{"user", "role"}
 type checker struct {
 	catalog  *catalog
 	errs     map[Name][]error
+	watching map[Name]bool // the tables of all watches
 	warnings []string
 }
 
@@ -53,6 +54,10 @@ func tableNames(watches []Watch) []Name {
 // targets resolves the watches. A watch with a mistake has none.
 func (c *checker) targets(watches []Watch) []*target {
 	types, tables := make(map[string]Name), make(map[Name]bool)
+	c.watching = make(map[Name]bool)
+	for _, w := range watches {
+		c.watching[w.Table] = true
+	}
 	byName := make(map[Name]*target)
 	at := func(r *relation) *target {
 		if byName[r.name] == nil {
@@ -136,19 +141,23 @@ func (c *checker) table(w Watch, purpose string, name Name) *relation {
 	case r.kind == "v", r.kind == "m":
 		problem = "is a view; watch the tables under it"
 	case r.kind == "f":
-		problem = "is a foreign table, whose changes made elsewhere no trigger sees"
-	case r.kind == "p":
-		problem = "is partitioned, which is not supported"
-	case r.partition:
-		problem = "is a partition, which is not supported"
+		problem = "is a foreign table, whose changes made elsewhere no trigger sees; watch it where it is"
+	case r.root != (Name{}):
+		problem = "is a partition; watch " + r.root.String()
+	case r.partitioned() && purpose != "":
+		problem = "is partitioned; owners are found in plain tables only"
 	case r.persistence == "t":
 		problem = "is a temporary table"
 	case !r.mayTrigger:
 		problem = "lets this role create no triggers; connect as its owner or GRANT TRIGGER"
 	}
 	switch {
-	case problem == "" && purpose == "" && r.inherits:
-		c.warnings = append(c.warnings, fmt.Sprintf("%s takes part in inheritance: only writes that name %s itself are seen", name, name))
+	case problem == "" && purpose == "":
+		for _, child := range r.children {
+			if !c.watching[child] {
+				c.warnings = append(c.warnings, fmt.Sprintf("writes to %s, a child of %s by inheritance, are not seen; watch it too", child, name))
+			}
+		}
 	case problem != "" && name == w.Table:
 		c.fail(w, "%s%s", purpose, problem)
 	case problem != "":

@@ -6,19 +6,23 @@
 //
 // # The function
 //
-// It fires once a statement, reads the rows before and after as sets, joins
-// them by key, drops those in which nothing that anybody sees changed, writes
-// the body of one event for each of the rest (docs/event-log.md) and hands them
-// to pgbell.record.
+// It fires once a statement. Most statements change one row: the function loads
+// it before and after and writes its event by plain expressions, which cost a
+// fraction of a query (docs/adr/0009). What is not as simple, such as several
+// rows or another owner, it reads as sets, joins them by key, drops the rows in
+// which nothing that anybody sees changed, writes the body of one event for
+// each of the rest (docs/event-log.md) and hands them to pgbell.record. Both
+// say the same in the same bytes.
 //
 //	old_rows ─┐ FULL JOIN on the key: update, or insert, or delete
 //	          ├─▶ changed? ─▶ owners ─▶ body ─▶ pgbell.record ─▶ log, bell
 //	new_rows ─┘
 //
 // It cannot fail a write. Everything that may raise an error, such as a column
-// that somebody dropped or an action that divides by zero, happens in one block
-// whose exception handler replaces the events by a single reset. That block
-// only reads, so its subtransaction takes no id; only statements with more than
+// that somebody dropped or an action that divides by zero, happens in a block
+// with an exception handler: that of the part for one row leaves it to the
+// queries, and theirs replaces the events by a single reset. Such a block only
+// reads, so its subtransaction takes no id; only statements with more than
 // a megabyte of events write inside it, to keep memory bounded.
 //
 // It runs as its owner, with a fixed search_path and with every setting fixed
@@ -68,9 +72,17 @@
 // it stands in the table, so that the last one is the truth. The catalog says
 // which tables need that; the others are spared the look-up.
 //
+// # Partitions
+//
+// A trigger with sets of rows does not fire for what is written straight into a
+// partition. So a partitioned table has triggers for each row, which Postgres
+// gives to every partition, and on each partition one for TRUNCATE, which it
+// does not.
+//
 // # What is not seen
 //
-// Partitioned tables, views and foreign tables are refused. Writes under
-// session_replication_role = replica fire no triggers. Writes to a child by
-// inheritance fire only the child's.
+// Views, temporary and foreign tables are refused. Writes under
+// session_replication_role = replica fire no triggers, unless somebody makes
+// them ENABLE ALWAYS. Writes to a child by inheritance fire only the child's.
+// Blind lists what applies to a database.
 package triggers

@@ -80,13 +80,16 @@ func (t *target) function() *function {
 		Anywhere          string // notes of moves of nobody knows which parents
 		MayLose           bool
 		Operations        []operation
+		Row               bool        // it is called for each row
+		Carries           bool        // one row's part leaves events
+		Single            []operation // for one row, the most frequent first
 	}
 	table := t.relation.name
 	what := "Records every change of " + table.String() + " as a " + watchType(t.watch) + " event."
 	if t.watch == nil {
 		what = "Records what a change of " + table.String() + " means for the owners of other tables' rows."
 	}
-	data.Title = comment(what)
+	data.Title, data.Row = comment(what), t.relation.partitioned()
 
 	var read lines
 	if t.watch != nil {
@@ -112,6 +115,7 @@ func (t *target) function() *function {
 	data.Anywhere = strings.Join(anywhere, ",\n")
 	data.Truncate, data.Failure = strings.Join(truncate, ",\n"), strings.Join(failure, ",\n")
 
+	var single strings.Builder // all that is said for one row
 	for _, event := range t.events() {
 		ch, ok := map[string]change{"INSERT": inserted, "UPDATE": updated, "DELETE": deleted}[event]
 		if !ok {
@@ -124,7 +128,11 @@ func (t *target) function() *function {
 		}
 		var queries, moves []string
 		if t.watch != nil {
-			queries = append(queries, eventQuery(t.watch, ch).indent(16).String())
+			q := eventQuery(t.watch, ch)
+			if data.Row {
+				q = append(lines{rowAsSets(ch)}, q...)
+			}
+			queries = append(queries, q.indent(16).String())
 		}
 		for _, c := range t.children {
 			if ch == updated || !c.parent.immediate {
@@ -133,7 +141,20 @@ func (t *target) function() *function {
 			}
 		}
 		union := "\n" + strings.Repeat(" ", 16) + "UNION ALL\n"
-		data.Operations = append(data.Operations, operation{event, before.indent(12).String(), strings.Join(moves, union), strings.Join(queries, union)})
+		o := operation{Name: event, Before: before.indent(12).String(), Moves: strings.Join(moves, union), Query: strings.Join(queries, union)}
+		if plain := t.single(ch); plain != nil {
+			part := operation{Name: event, Query: plain.indent(12).String()}
+			single.WriteString(part.Query)
+			if ch == updated {
+				data.Single = slices.Insert(data.Single, 0, part)
+			} else {
+				data.Single = append(data.Single, part)
+			}
+		}
+		data.Operations = append(data.Operations, o)
+	}
+	if data.Carries = t.watch != nil; len(data.Single) > 0 {
+		data.Declare = append(t.declareSingle(single.String()), data.Declare...)
 	}
 
 	var b bytes.Buffer
@@ -144,6 +165,15 @@ func (t *target) function() *function {
 	f.settings = t.settings(f.source)
 	f.comment = fmt.Sprintf("pgbell: %s Definition %s.", strings.ToLower(what[:1])+what[1:], f.hash())
 	return f
+}
+
+// rowAsSets makes of a trigger's row what the queries expect: sets of one.
+func rowAsSets(ch change) string {
+	return map[change]string{
+		inserted: "WITH new_rows AS (SELECT new.*)",
+		updated:  "WITH old_rows AS (SELECT old.*), new_rows AS (SELECT new.*)",
+		deleted:  "WITH old_rows AS (SELECT old.*)",
+	}[ch]
 }
 
 func watchType(w *watched) string {

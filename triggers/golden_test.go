@@ -61,9 +61,10 @@ func TestGolden(t *testing.T) {
 		tables  string
 		watches []triggers.Watch
 	}{
-		"owned": {marketplace, []triggers.Watch{bookings}},
-		"via":   {marketplace, []triggers.Watch{payments}},
-		"both":  {marketplace, []triggers.Watch{payments, bookings}},
+		"owned":       {marketplace, []triggers.Watch{bookings}},
+		"via":         {marketplace, []triggers.Watch{payments}},
+		"both":        {marketplace, []triggers.Watch{payments, bookings}},
+		"partitioned": {partitioned, []triggers.Watch{parts}},
 		"dangling": {
 			"CREATE TABLE bookings (id int PRIMARY KEY, client_id text); CREATE TABLE payments (id int PRIMARY KEY, booking_id int, amount money);",
 			[]triggers.Watch{{

@@ -14,13 +14,15 @@ type trigger struct {
 	table    Name
 	tableSQL string
 	event    string // INSERT, UPDATE, DELETE or TRUNCATE
+	row      bool   // fires for each row, not for each statement
 	function string // in schema pgbell
 	comment  string
 
-	// Of an installed one only: pg_trigger.tgenabled, and whether it has the
-	// form of ours.
+	// Of an installed one only: pg_trigger.tgenabled, whether it has the form of
+	// ours, and whether Postgres made it on a partition from the table's own.
 	enabled string
 	regular bool
+	clone   bool
 }
 
 // triggerType is pg_trigger.tgtype of a trigger that fires after a statement.
@@ -38,14 +40,26 @@ var rowSets = map[string]string{
 	"DELETE": "REFERENCING OLD TABLE AS old_rows ",
 }
 
-// triggers are what a target's table should have.
+// triggers are what a target's table should have, and its partitions: Postgres
+// gives them the triggers that fire for each row, but not that for TRUNCATE.
 func (t *target) triggers(f *function) []trigger {
-	events := t.events()
-	all := make([]trigger, len(events))
-	for i, event := range events {
-		all[i] = trigger{
-			name: triggerNames[event], table: t.relation.name, tableSQL: t.relation.sql, event: event, function: f.name,
-			comment: "pgbell: after each " + event + " calls pgbell." + f.name + ".",
+	var all []trigger
+	add := func(table Name, sql, event string, row bool) {
+		each := ""
+		if row {
+			each = "row of an "
+		}
+		all = append(all, trigger{
+			name: triggerNames[event], table: table, tableSQL: sql, event: event, row: row, function: f.name,
+			comment: "pgbell: after each " + each + event + " calls pgbell." + f.name + ".",
+		})
+	}
+	for _, event := range t.events() {
+		add(t.relation.name, t.relation.sql, event, t.relation.partitioned() && event != "TRUNCATE")
+	}
+	for _, p := range t.relation.partitions {
+		if !p.foreign {
+			add(p.name, p.sql, "TRUNCATE", false)
 		}
 	}
 	return all
@@ -53,8 +67,12 @@ func (t *target) triggers(f *function) []trigger {
 
 // create is the SQL that makes or replaces the trigger.
 func (t trigger) create() string {
-	return fmt.Sprintf("CREATE OR REPLACE TRIGGER %s AFTER %s ON %s\n    %sFOR EACH STATEMENT EXECUTE FUNCTION pgbell.%s();\nCOMMENT ON TRIGGER %s ON %s IS %s;",
-		t.name, t.event, t.tableSQL, rowSets[t.event], pgx.Identifier{t.function}.Sanitize(), t.name, t.tableSQL, literal(t.comment))
+	each := rowSets[t.event] + "FOR EACH STATEMENT"
+	if t.row {
+		each = "FOR EACH ROW"
+	}
+	return fmt.Sprintf("CREATE OR REPLACE TRIGGER %s AFTER %s ON %s\n    %s EXECUTE FUNCTION pgbell.%s();\nCOMMENT ON TRIGGER %s ON %s IS %s;",
+		t.name, t.event, t.tableSQL, each, pgx.Identifier{t.function}.Sanitize(), t.name, t.tableSQL, literal(t.comment))
 }
 
 func (t trigger) drop() string {
@@ -109,11 +127,11 @@ func readInstallation(ctx context.Context, q querier) (*installation, error) {
 	var typ int16
 	var plain bool
 	var oldRows, newRows string
-	_, err = pgx.ForEachRow(rows, []any{&t.name, &t.table.Schema, &t.table.Name, &t.tableSQL, &t.function, &t.comment, &t.enabled, &typ, &plain, &oldRows, &newRows}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&t.name, &t.table.Schema, &t.table.Name, &t.tableSQL, &t.function, &t.comment, &t.enabled, &typ, &plain, &oldRows, &newRows, &t.clone}, func() error {
 		found := t
 		for event, want := range triggerType {
-			if typ == want {
-				found.event = event
+			if typ&^1 == want {
+				found.event, found.row = event, typ&1 == 1
 			}
 		}
 		var sets string
@@ -125,7 +143,11 @@ func readInstallation(ctx context.Context, q querier) (*installation, error) {
 		case oldRows != "":
 			sets = "REFERENCING OLD TABLE AS " + oldRows + " "
 		}
-		found.regular = plain && found.event != "" && found.name == triggerNames[found.event] && sets == rowSets[found.event]
+		want := rowSets[found.event]
+		if found.row {
+			want = ""
+		}
+		found.regular = plain && found.event != "" && found.name == triggerNames[found.event] && sets == want
 		i.triggers = append(i.triggers, found)
 		return nil
 	})
@@ -148,7 +170,7 @@ const triggersSQL = `
 SELECT t.tgname, tn.nspname, c.relname, quote_ident(tn.nspname) || '.' || quote_ident(c.relname),
        p.proname, coalesce(obj_description(t.oid, 'pg_trigger'), ''),
        t.tgenabled::text, t.tgtype, t.tgqual IS NULL AND t.tgnargs = 0 AND cardinality(t.tgattr) = 0,
-       coalesce(t.tgoldtable, ''), coalesce(t.tgnewtable, '')
+       coalesce(t.tgoldtable, ''), coalesce(t.tgnewtable, ''), t.tgparentid <> 0
   FROM pg_trigger AS t
   JOIN pg_proc AS p ON p.oid = t.tgfoid
   JOIN pg_namespace AS n ON n.oid = p.pronamespace

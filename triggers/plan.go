@@ -132,10 +132,15 @@ func resolve(ctx context.Context, tx pgx.Tx, watches []Watch) (*resolution, erro
 	if _, err := tx.Exec(ctx, "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL standard_conforming_strings = on"); err != nil {
 		return nil, fmt.Errorf("prepare session: %w", err)
 	}
-	var migrated, mayCreate bool
+	var migrated, mayCreate, mayRecord bool
 	err := tx.QueryRow(ctx, `
-SELECT to_regprocedure('pgbell.settle_owner_moves()') IS NOT NULL,
-       coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'pgbell'), false)`).Scan(&migrated, &mayCreate)
+SELECT to_regprocedure('pgbell.settle_owner_moves()') IS NOT NULL AND to_regprocedure('pgbell.must_ring()') IS NOT NULL,
+       coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'pgbell'), false),
+       -- The functions run as this role: what it may not do would fail writes.
+       coalesce((SELECT bool_and(has_table_privilege(oid, 'INSERT')) FROM pg_class WHERE oid IN (to_regclass('pgbell.events'), to_regclass('pgbell.owner_moves')))
+                AND (SELECT has_sequence_privilege(oid, 'SELECT') FROM pg_class WHERE oid = to_regclass('pgbell.events_id_seq'))
+                AND (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc
+                      WHERE pronamespace = to_regnamespace('pgbell') AND proname IN ('record', 'ring', 'must_ring', 'slot')), false)`).Scan(&migrated, &mayCreate, &mayRecord)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("look for schema pgbell: %w", err)
@@ -143,6 +148,8 @@ SELECT to_regprocedure('pgbell.settle_owner_moves()') IS NOT NULL,
 		return nil, errors.New("schema pgbell is missing or too old: run pgbell migrate up")
 	case !mayCreate:
 		return nil, errors.New("this role may create nothing in schema pgbell: connect as the role that migrated it")
+	case !mayRecord:
+		return nil, errors.New("this role may not write the event log, which triggers do as the role that applies them: connect as the role that migrated schema pgbell")
 	}
 	catalog, err := readCatalog(ctx, tx, tableNames(watches))
 	if err != nil {
@@ -254,6 +261,13 @@ func (r *resolution) plan() *Plan {
 		}
 	}
 	for _, t := range r.installed.triggers {
+		if t.clone {
+			// Postgres made it and removes it. It can still be disabled.
+			if t.enabled == "D" || t.enabled == "R" {
+				p.Changes = append(p.Changes, Change{t.table, t.object(), Enable, "somebody disabled it", t.enable()})
+			}
+			continue
+		}
 		if !slices.Contains(wanted[t.table], t.name) {
 			p.Changes = append(p.Changes, Change{t.table, t.object(), Drop, "no watch needs it any more", t.drop()})
 		}
@@ -267,7 +281,11 @@ func (r *resolution) plan() *Plan {
 }
 
 func (f *function) object() string { return "function pgbell." + f.name }
-func (t trigger) object() string   { return "trigger " + t.name + " on " + t.table.String() }
+func (t trigger) enable() string {
+	return fmt.Sprintf("ALTER TABLE %s ENABLE TRIGGER %s;", t.tableSQL, t.name)
+}
+
+func (t trigger) object() string { return "trigger " + t.name + " on " + t.table.String() }
 
 func (r *resolution) compareFunction(f *function) *Change {
 	have := r.installed.function(f.name)
@@ -297,18 +315,23 @@ func (r *resolution) compareTrigger(want trigger) *Change {
 		c.Kind, c.Why = Create, "it is missing"
 	case have.function != want.function:
 		c.Why = "it calls pgbell." + have.function
-	case !have.regular || have.event != want.event:
+	case !have.regular || have.event != want.event || have.row != want.row:
 		c.Why = "somebody changed it"
 	case have.enabled == "D" || have.enabled == "R":
 		c.Kind, c.Why = Enable, "somebody disabled it"
-		c.SQL = fmt.Sprintf("ALTER TABLE %s ENABLE TRIGGER %s;", want.tableSQL, want.name)
+		c.SQL = want.enable()
 	case have.comment != want.comment:
 		c.Why = "its comment differs"
 	default:
 		return nil
 	}
-	if c.Kind == Replace && (have.enabled == "D" || have.enabled == "R") {
-		c.SQL += fmt.Sprintf("\nALTER TABLE %s ENABLE TRIGGER %s;", want.tableSQL, want.name)
+	switch {
+	case c.Kind != Replace:
+	case have.enabled == "D" || have.enabled == "R":
+		c.SQL += "\n" + want.enable()
+	case have.enabled == "A":
+		// Somebody wants what replication applies, too: replacing forgets it.
+		c.SQL += fmt.Sprintf("\nALTER TABLE %s ENABLE ALWAYS TRIGGER %s;", want.tableSQL, want.name)
 	}
 	return c
 }

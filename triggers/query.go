@@ -17,6 +17,8 @@ const (
 	updated
 	deleted
 	moved
+	// kept is an update that left a row its key, its owners and its parents.
+	kept
 )
 
 // lines are SQL, a line each. An element may hold line breaks of its own: they
@@ -89,12 +91,14 @@ func eventQuery(w *watched, ch change) lines {
 		if len(w.Actions) > 0 {
 			q = append(q, "       -- Actions may ask for OLD: it is NULL.", "  LEFT JOIN new_rows AS old ON false")
 		}
+		q = append(q, rowsShown(w, ch)...)
 		q = append(q, lookups(w, "new", nil)...)
 	case deleted:
 		q = append(q, "  FROM old_rows AS old")
 		if len(w.Actions) > 0 {
 			q = append(q, "       -- Actions may ask for NEW: it is NULL.", "  LEFT JOIN old_rows AS new ON false")
 		}
+		q = append(q, rowsShown(w, ch)...)
 		q = append(q, lookups(w, "old", nil)...)
 	case updated:
 		q = append(q, "  FROM old_rows AS old")
@@ -103,9 +107,9 @@ func eventQuery(w *watched, ch change) lines {
 		q = append(q, " CROSS JOIN LATERAL (SELECT CASE WHEN "+missing("old", w.key)+" THEN 'insert'")
 		q = append(q, "                                 WHEN "+missing("new", w.key)+" THEN 'delete'")
 		q = append(q, "                                 ELSE 'update' END) AS change(op)")
+		q = append(q, rowsShown(w, ch)...)
 		q = append(q, lookups(w, "new", nil)...)
 		q = append(q, lookups(w, "old", nil)...)
-		q = append(q, ownersJoin(w, nil)...)
 		q = append(q, " WHERE change.op <> 'update'")
 		q = append(q, imagesDiffer("old", "new", w.seen()).after("    OR ")...)
 	}
@@ -145,6 +149,7 @@ func movedQuery(c child, ch change) lines {
 		"       -- OFFSET 0: found by index, also by a plan that was made for many.",
 		fmt.Sprintf(" CROSS JOIN LATERAL (SELECT * FROM %s AS child WHERE child.%s = %s OFFSET 0) AS new", c.relation.sql, p.column.sql, key),
 		" CROSS JOIN LATERAL (SELECT new.*) AS old")
+	q = append(q, rowsShown(c.watched, moved)...)
 	q = append(q, lookups(c.watched, "new", p)...)
 	q = append(q, ownersJoin(c.watched, p)...)
 	q = append(q, imagesDiffer("before", "after", p.owners).after(" WHERE ")...)
@@ -168,7 +173,7 @@ func selectBody(w *watched, ch change) lines {
 	case updated:
 		add(literal(head+`,"op":"`) + ` || change.op || '"'`)
 	}
-	parts = append(parts, action(w, ch))
+	parts = append(parts, action(w, ch).after(`'"action":' || `))
 	add(literal(`"table":` + jsonText(w.Table.String())))
 	parts = append(parts, keyJSON(w, ch))
 
@@ -183,20 +188,18 @@ func selectBody(w *watched, ch change) lines {
 		add(`'"owners":' || owner.now`)
 		add(`CASE WHEN owner.was <> owner.now THEN '"was":' || owner.was END`)
 	case ch == updated:
-		add(`'"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END`)
-		add(`CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END`)
+		parts = append(parts,
+			append(ownersJSON(w, "old", nil, "").after(`'"owners":' || CASE change.op WHEN 'delete' THEN `),
+				ownersJSON(w, "new", nil, "").after(`                                    ELSE `).then(" END")...),
+			ownersJSON(w, "old", nil, "").after(`CASE WHEN change.op = 'update' AND (`+ownersDiffer(w)+`) THEN '"was":' || `).then(" END"))
 	}
 	if len(w.Watchers) > 0 {
-		roles := make([]string, len(w.Watchers))
-		for i, role := range w.Watchers {
-			roles[i] = jsonText(role)
-		}
-		add(literal(`"watchers":[` + strings.Join(roles, ",") + `]`))
+		add(literal(watchersJSON(w)))
 	}
 	if len(w.parents) > 0 {
 		parts = append(parts, viaJSON(w, ch))
 	}
-	parts = append(parts, columnsJSON(w.columns, w.key, ch)...)
+	parts = append(parts, columnsJSON(w.columns, w.key, 0, ch)...)
 	if len(w.only) > 0 {
 		parts = append(parts, onlyJSON(w.only, ch))
 	}
@@ -217,12 +220,22 @@ func selectBody(w *watched, ch change) lines {
 	return out
 }
 
-// action is the part "action": the first of the watch that matches, or a
-// built-in one.
+// watchersJSON is the part "watchers".
+func watchersJSON(w *watched) string {
+	roles := make([]string, len(w.Watchers))
+	for i, role := range w.Watchers {
+		roles[i] = jsonText(role)
+	}
+	return `"watchers":[` + strings.Join(roles, ",") + `]`
+}
+
+// action is what the part "action" says: the first of the watch that matches,
+// or a built-in one.
 func action(w *watched, ch change) lines {
-	builtin := map[change]string{inserted: "created", deleted: "deleted", updated: "updated", moved: "updated"}[ch]
-	if len(w.Actions) == 0 && (ch == inserted || ch == deleted || ch == moved) {
-		return lines{literal(`"action":` + jsonText(builtin))}
+	builtin := map[change]string{inserted: "created", deleted: "deleted", updated: "updated", moved: "updated", kept: "updated"}[ch]
+	status := slices.IndexFunc(w.columns, func(c column) bool { return c.name == "status" })
+	if len(w.Actions) == 0 && (ch == inserted || ch == deleted || ch == moved || ch == kept && status < 0) {
+		return lines{literal(jsonText(builtin))}
 	}
 	out := lines{"CASE"}
 	for _, a := range w.Actions {
@@ -234,14 +247,11 @@ func action(w *watched, ch change) lines {
 	}
 	if ch == updated {
 		out = append(out, `    WHEN change.op = 'insert' THEN '"created"'`, `    WHEN change.op = 'delete' THEN '"deleted"'`)
-		for _, c := range w.columns {
-			if c.name == "status" {
-				out = append(out, "    WHEN "+differ(c)+` THEN '"status_changed"'`)
-			}
-		}
 	}
-	out = append(out, "    ELSE "+literal(jsonText(builtin)), "END")
-	return out.after(`'"action":' || `)
+	if (ch == updated || ch == kept) && status >= 0 {
+		out = append(out, "    WHEN "+differ(w.columns[status])+` THEN '"status_changed"'`)
+	}
+	return append(out, "    ELSE "+literal(jsonText(builtin)), "END")
 }
 
 // keyJSON is the part "key".
@@ -289,101 +299,25 @@ func (o owner) value(side string, by *parent, row string) string {
 	}
 }
 
-// ownersJoin adds owner.now and owner.was, computed once a row.
+// ownersDiffer is the condition that a row has other owners than before.
+func ownersDiffer(w *watched) string {
+	conditions := make([]string, len(w.owners))
+	for i, o := range w.owners {
+		if o.parent == nil && o.column.exact {
+			conditions[i] = differ(o.column)
+		} else {
+			conditions[i] = o.value("old", nil, "") + " IS DISTINCT FROM " + o.value("new", nil, "")
+		}
+	}
+	return strings.Join(conditions, " OR ")
+}
+
+// ownersJoin adds owner.now and owner.was of a row whose parent changed hands.
+// It stayed as it is itself: so did whatever else owns it.
 func ownersJoin(w *watched, by *parent) lines {
-	if len(w.owners) == 0 {
-		return nil
-	}
-	now, was := ownersJSON(w, "new", by, "after"), ownersJSON(w, "old", by, "before")
-	if by != nil {
-		// The row stayed as it is: so did whatever else owns it.
-		was = ownersJSON(w, "new", by, "before")
-	}
-	out := now.then(",").after(" CROSS JOIN LATERAL (SELECT ")
-	out = append(out, was.indent(28)...)
+	out := ownersJSON(w, "new", by, "after").then(",").after(" CROSS JOIN LATERAL (SELECT ")
+	out = append(out, ownersJSON(w, "new", by, "before").indent(28)...)
 	return append(out, "                      OFFSET 0) AS owner(now, was)")
-}
-
-// columnsJSON is the parts "data" and "old". Columns of the key are the same
-// before and after.
-func columnsJSON(columns, key []column, ch change) []lines {
-	data := func() lines { return rowJSON("new", columns).after(`'"data":' || `) }
-	old := func() lines { return rowJSON("old", columns).after(`'"old":' || `) }
-	switch ch {
-	case inserted:
-		return []lines{data()}
-	case deleted:
-		return []lines{old()}
-	case moved:
-		return []lines{data(), {`'"old":{}'`}}
-	}
-	rest := slices.DeleteFunc(slices.Clone(columns), func(c column) bool {
-		return slices.ContainsFunc(key, func(k column) bool { return k.name == c.name && k.exact })
-	})
-	out := lines{"CASE change.op", "    WHEN 'delete' THEN"}
-	out = append(out, old().indent(8)...)
-	out = append(out, "    WHEN 'update' THEN")
-	out = append(out, changedJSON(rest).after(`'"old":{' || `).then(" || '}'").indent(8)...)
-	out = append(out, "END")
-	return []lines{
-		data().after("CASE WHEN change.op <> 'delete' THEN ").then(" END"),
-		out,
-	}
-}
-
-// onlyJSON is the part "only".
-func onlyJSON(only []onlyColumns, ch change) lines {
-	out := lines{`'"only":{' || concat_ws(',',`}
-	for i, o := range only {
-		end := ","
-		if i == len(only)-1 {
-			end = ") || '}'"
-		}
-		inner := lines{literal(jsonText(o.audience)+":{") + " || concat_ws(',',"}
-		parts := columnsJSON(o.columns, nil, ch)
-		for j, part := range parts {
-			if j < len(parts)-1 {
-				part = part.then(",")
-			}
-			inner = append(inner, part.indent(4)...)
-		}
-		out = append(out, inner.then(") || '}'"+end).indent(4)...)
-	}
-	return out
-}
-
-// rowJSON is an object of columns. It is a row's JSON, because functions take
-// at most a hundred arguments.
-func rowJSON(side string, columns []column) lines {
-	items := make([]string, len(columns))
-	for i, c := range columns {
-		items[i] = side + "." + c.sql
-	}
-	if len(items) == 0 {
-		return lines{"'{}'"}
-	}
-	return list(items).after("(SELECT row_to_json(r.*)::text FROM (SELECT ").then(") AS r)")
-}
-
-// changedJSON is the members of an object with the old values of the columns
-// that changed.
-func changedJSON(columns []column) lines {
-	if len(columns) == 0 {
-		return lines{"''"}
-	}
-	out := lines{"array_to_string(ARRAY["}
-	for i, c := range columns {
-		value := "to_json(old." + c.sql + ")::text"
-		if !c.notNull {
-			value = "coalesce(" + value + ", 'null')"
-		}
-		item := fmt.Sprintf("    CASE WHEN %s THEN %s || %s END", differ(c), literal(jsonText(c.name)+":"), value)
-		if i < len(columns)-1 {
-			item += ","
-		}
-		out = append(out, item)
-	}
-	return append(out, "], ',')")
 }
 
 // differ is the condition that a column changed. Where = is broader than the

@@ -3,6 +3,7 @@ package triggers
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -39,7 +40,7 @@ func Status(ctx context.Context, conn *pgx.Conn, watches []Watch) ([]TableStatus
 			if s.Err == nil {
 				s.Installed, s.Enabled = true, true
 				for _, c := range changes {
-					if c.Table != w.Table {
+					if !r.concerns(w.Table, c.Table) {
 						continue
 					}
 					s.Drift = append(s.Drift, c)
@@ -52,4 +53,10 @@ func Status(ctx context.Context, conn *pgx.Conn, watches []Watch) ([]TableStatus
 		return nil
 	})
 	return all, err
+}
+
+// concerns reports whether a table is the watched one or one of its partitions.
+func (r *resolution) concerns(watched, table Name) bool {
+	found := r.check.catalog.relations[watched]
+	return watched == table || found != nil && slices.ContainsFunc(found.partitions, func(p partition) bool { return p.name == table })
 }

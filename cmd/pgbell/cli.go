@@ -15,7 +15,7 @@ import (
 // The exit statuses.
 const (
 	statusOK    = 0
-	statusError = 1 // it was tried and failed, or verify found drift
+	statusError = 1 // it was tried and failed, or what was asked for is not so
 	statusUsage = 2 // the command line or the configuration is wrong
 )
 
@@ -38,6 +38,9 @@ type cli struct {
 	Migrate     migrateCommand     `cmd:"" help:"Install, upgrade or remove schema pgbell."`
 	Triggers    triggersCommand    `cmd:"" help:"Put triggers on the watched tables, look after them, take them off."`
 	Tail        tailCommand        `cmd:"" help:"Print events as they come."`
+	Why         whyCommand         `cmd:"" help:"Explain who receives a row's events, and why not."`
+	Doctor      doctorCommand      `cmd:"" help:"Look for whatever may keep pgbell from working, and say what to do."`
+	Init        initCommand        `cmd:"" help:"Write a pgbell.yaml from an existing database."`
 	Token       tokenCommand       `cmd:"" help:"Sign a token for development."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running server whether it is well."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`
@@ -68,12 +71,12 @@ func run(ctx context.Context, args []string, env surroundings) int {
 	a := &app{surroundings: env, flags: &flags}
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	if err := parsed.Run(a); err != nil {
-		var drift errDrift
+		var shown shownError
 		var usage *usageError
 		var file *config.Error
 		switch {
-		case errors.As(err, &drift):
-			return statusError // the command has printed what it found
+		case errors.As(err, &shown):
+			return statusError
 		case errors.As(err, &usage), errors.As(err, &file):
 			return env.fail(err, statusUsage)
 		case ctx.Err() != nil && errors.Is(err, context.Canceled):
@@ -107,8 +110,8 @@ func usagef(format string, args ...any) error {
 	return &usageError{message: fmt.Sprintf(format, args...)}
 }
 
-// errDrift ends triggers verify: what is in the database is not what the
-// configuration says.
-type errDrift struct{}
+// shownError ends a command that has printed what is wrong: a finding, and not
+// a failure to find out.
+type shownError string
 
-func (errDrift) Error() string { return "triggers have drifted" }
+func (e shownError) Error() string { return string(e) }

@@ -14,6 +14,7 @@ type migrateCommand struct {
 	Up     migrateUp     `cmd:"" help:"Create schema pgbell, or bring it up to date."`
 	Down   migrateDown   `cmd:"" help:"Remove schema pgbell with the event log. Needs: triggers remove."`
 	Status migrateStatus `cmd:"" help:"List the steps and when they were applied."`
+	Grants migrateGrants `cmd:"" help:"Print the SQL that lets a role serve or read. Executes nothing."`
 }
 
 type (

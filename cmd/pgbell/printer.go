@@ -112,7 +112,7 @@ func keyText(key json.RawMessage) string {
 // receivers says whom an event goes to, such as
 // "client anna, provider paul, ADMIN; no longer provider quinn".
 func receivers(e *pgbell.Event) string {
-	if e.Op == pgbell.Reset {
+	if e.Op == pgbell.Reset && len(e.Users) == 0 {
 		return "everybody who holds some"
 	}
 	var who []string
@@ -121,6 +121,9 @@ func receivers(e *pgbell.Event) string {
 	}
 	who = append(who, e.Users...)
 	who = append(who, e.Watchers...)
+	for _, room := range e.Rooms {
+		who = append(who, "room "+room)
+	}
 	if len(who) == 0 {
 		who = append(who, "nobody")
 	}

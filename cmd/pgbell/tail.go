@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,9 +12,14 @@ import (
 )
 
 type tailCommand struct {
-	JSON  bool     `help:"One JSON document a line, with all that the log has."`
-	Type  []string `placeholder:"TYPE" help:"Only events of this type; may be repeated."`
-	Since string   `placeholder:"CURSOR" help:"Begin after this cursor instead of now."`
+	JSON   bool     `help:"One JSON document a line, with all that the log has."`
+	Type   []string `placeholder:"TYPE" help:"Only events of this type; may be repeated, as all of these."`
+	Table  []string `placeholder:"SCHEMA.TABLE" help:"Only events of this table."`
+	Op     []string `placeholder:"OP" help:"Only insert, update, delete, reset or publish."`
+	Action []string `placeholder:"ACTION" help:"Only events with this action."`
+	User   []string `placeholder:"USER" sep:"none" help:"Only what goes to this user, or takes a row away from them."`
+	Key    []string `placeholder:"KEY" sep:"none" help:"Only events of the row with this key: 42, id=42, or {\"id\":42}."`
+	Since  string   `placeholder:"WHEN" help:"Begin there instead of now: a time (2026-01-31T08:00:00Z), as long ago (10m), or after a cursor."`
 }
 
 // Run prints until it is told to stop, or until nobody reads any more.
@@ -24,9 +28,13 @@ func (c *tailCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	start, err := pgbell.ParseCursor(c.Since)
+	from, err := parseSince(c.Since)
 	if err != nil {
-		return usagef("--since: %v", err)
+		return err
+	}
+	filter, err := c.filter()
+	if err != nil {
+		return err
 	}
 	m, err := newMigrator(cfg.Settings)
 	if err != nil {
@@ -35,19 +43,28 @@ func (c *tailCommand) Run(ctx context.Context, a *app) error {
 	if err := m.Check(ctx); err != nil {
 		return err
 	}
+	if err := from.find(ctx, cfg.Settings); err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	out := &tailSink{
 		printer: printer{w: a.stdout, colours: a.colours(a.stdout), json: c.JSON},
-		types:   c.Type,
+		filter:  filter,
+		from:    from.time,
 		failed:  stop,
 	}
-	l := listener.New(listenerOptions(cfg.Settings.DatabaseURL, listener.Options{
+	options := listenerOptions(cfg.Settings.DatabaseURL, listener.Options{
 		Sink:   out,
-		Start:  start,
+		Start:  from.cursor,
 		Logger: a.logger(cfg.Settings.Log),
-	}))
-	if err := l.Run(ctx); err != nil {
+	})
+	// An onlooker needs no key to the bell, and shows as what it is.
+	options.Log = db.Onlooker{}
+	options.Connect = func(ctx context.Context) (*pgx.Conn, error) {
+		return db.Connect(ctx, cfg.Settings.DatabaseURL, db.Options{ApplicationName: "pgbell tail", StatementTimeout: -1})
+	}
+	if err := listener.New(options).Run(ctx); err != nil {
 		return err
 	}
 	return out.err
@@ -57,16 +74,17 @@ func (c *tailCommand) Run(ctx context.Context, a *app) error {
 // its output. That holds nothing up but this command's own connection.
 type tailSink struct {
 	printer
-	types  []string
+	filter tailFilter
+	from   time.Time // nothing that was written before
 	failed context.CancelCauseFunc
 	err    error // why nothing can be printed any more
 }
 
 func (s *tailSink) Deliver(events []pgbell.Event) {
 	now := time.Now()
-	for _, e := range events {
-		if s.types == nil && !isSignal(&e) || slices.Contains(s.types, e.Type) {
-			s.check(s.event(e, now))
+	for i := range events {
+		if !events[i].At.Before(s.from) && s.filter.matches(&events[i]) {
+			s.check(s.event(events[i], now))
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,7 +26,6 @@ type (
 	triggersPlan   struct{}
 	triggersApply  struct{}
 	triggersSQL    struct{}
-	triggersStatus struct{}
 	triggersVerify struct{}
 	triggersRemove struct{}
 )
@@ -116,37 +114,6 @@ func (triggersSQL) Run(ctx context.Context, a *app) error {
 	})
 }
 
-// Run prints a table.
-func (triggersStatus) Run(ctx context.Context, a *app) error {
-	return a.withWatches(ctx, func(conn *pgx.Conn, watches []triggers.Watch) error {
-		all, err := triggers.Status(ctx, conn, watches)
-		if err != nil {
-			return err
-		}
-		table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(table, "TABLE\tTYPE\tTRIGGERS\tDRIFT")
-		for _, s := range all {
-			state, drift := "on", "none"
-			switch {
-			case s.Err != nil:
-				state, drift = "unknown", strings.ReplaceAll(s.Err.Error(), "\n", "; ")
-			case !s.Installed:
-				state = "missing"
-			case !s.Enabled:
-				state = "off"
-			}
-			if len(s.Drift) > 0 {
-				drift = s.Drift[0].Object + ": " + s.Drift[0].Why
-				if more := len(s.Drift) - 1; more > 0 {
-					drift += fmt.Sprintf(" (and %d more)", more)
-				}
-			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", s.Table, s.Type, state, drift)
-		}
-		return table.Flush()
-	})
-}
-
 // Run prints what has drifted.
 func (triggersVerify) Run(ctx context.Context, a *app) error {
 	return a.withWatches(ctx, func(conn *pgx.Conn, watches []triggers.Watch) error {
@@ -158,7 +125,7 @@ func (triggersVerify) Run(ctx context.Context, a *app) error {
 			fmt.Fprintf(a.stdout, "%s: %s\n", f.Object, f.Why)
 		}
 		if len(findings) > 0 {
-			return errDrift{}
+			return errDrift
 		}
 		fmt.Fprintln(a.stdout, "the triggers are as the configuration asks")
 		return nil
@@ -183,6 +150,10 @@ func (triggersRemove) Run(ctx context.Context, a *app) error {
 	changed(a.stdout, plan, "nothing to remove: there are no triggers of pgbell")
 	return nil
 }
+
+// errDrift ends verify: what is in the database is not what the configuration
+// says.
+const errDrift = shownError("triggers have drifted")
 
 func warn(w io.Writer, plan *triggers.Plan) {
 	for _, warning := range plan.Warnings {

@@ -15,14 +15,85 @@ AS $pgbell$
 DECLARE
     changes refcursor;
     body    text;
-    bodies  text[]  := '{}'; -- events not yet written
-    size    bigint  := 0;    -- their length in bytes
-    whole   boolean := true; -- they are all that the statement made
-    seen    pg_snapshot := pg_current_snapshot(); -- what is committed now is found below
-    moves   jsonb   := '[]'; -- for those who write rows unseen while these move
+    bodies  text[];           -- events not yet written
+    size    bigint  := 0;     -- their length in bytes
+    whole   boolean := true;  -- they are all that the statement made
+    seen    pg_snapshot;      -- what is committed then is found below
+    moves   jsonb;            -- for those who write rows unseen while these move
+    at      timestamptz;      -- when the event was written
+    changed text;             -- what the columns that changed held before
+    changed_1 text;             -- those that provider alone sees
+    shown   record;           -- of the row, the columns that every audience sees
 BEGIN
     -- The switch: SET, ALTER ROLE or ALTER DATABASE … SET pgbell.enabled = off.
     IF lower(current_setting('pgbell.enabled', true)) IN ('off', 'false', 'no', '0') THEN
+        RETURN NULL;
+    END IF;
+
+    -- Most statements change one row. This says the same of it as the queries
+    -- below, for less. Where it cannot, it leaves body NULL and all to them:
+    -- several rows, another key or owner, an error. It only reads.
+    <<one>>
+    BEGIN
+        IF TG_OP = 'UPDATE' THEN
+            SELECT id, client_id, provider_id, status, price, starts_at, provider_note INTO old FROM old_rows;
+            IF NOT FOUND THEN
+                RETURN NULL;
+            END IF;
+            SELECT id, client_id, provider_id, status, price, starts_at, provider_note INTO STRICT new FROM new_rows;
+            EXIT one WHEN old.id IS DISTINCT FROM new.id OR old.client_id IS DISTINCT FROM new.client_id OR old.provider_id IS DISTINCT FROM new.provider_id;
+            IF old.status IS DISTINCT FROM new.status THEN
+                changed := concat(changed, ',"status":', to_json(old.status));
+            END IF;
+            IF old.price IS DISTINCT FROM new.price THEN
+                changed := concat(changed, ',"price":', coalesce(to_json(old.price), 'null'));
+            END IF;
+            IF old.starts_at IS DISTINCT FROM new.starts_at THEN
+                changed := concat(changed, ',"starts_at":', coalesce(to_json(old.starts_at), 'null'));
+            END IF;
+            IF old.provider_note IS DISTINCT FROM new.provider_note THEN
+                changed_1 := concat(changed_1, ',"provider_note":', coalesce(to_json(old.provider_note), 'null'));
+            END IF;
+            IF changed IS NULL AND changed_1 IS NULL THEN
+                RETURN NULL; -- nothing that anybody sees
+            END IF;
+            SELECT id, client_id, provider_id, status, price, starts_at INTO shown FROM new_rows;
+            body := format('{"type":"booking","op":"update","action":%s,"table":"public.bookings","key":{"id":%s},"owners":%s,"watchers":["ADMIN"],"data":%s,"old":{%s},"only":{"provider":{"data":{"provider_note":%s},"old":{%s}}}}',
+                CASE
+                    WHEN (OLD.status = 'PENDING' AND NEW.status = 'CONFIRMED') THEN '"accepted"'
+                    WHEN old.status IS DISTINCT FROM new.status THEN '"status_changed"'
+                    ELSE '"updated"'
+                END,
+                to_json(new.id),
+                json_strip_nulls(json_build_object('client', new.client_id::text, 'provider', new.provider_id::text)),
+                row_to_json(shown),
+                substr(changed, 2),
+                coalesce(to_json(new.provider_note), 'null'),
+                substr(changed_1, 2));
+        ELSIF TG_OP = 'INSERT' THEN
+            SELECT id, client_id, provider_id, status, price, starts_at, provider_note INTO STRICT new FROM new_rows;
+            -- Actions may ask for OLD: it is NULL.
+            SELECT id, client_id, provider_id, status, price, starts_at, provider_note INTO old FROM new_rows LIMIT 0;
+            SELECT id, client_id, provider_id, status, price, starts_at INTO shown FROM new_rows;
+            body := format('{"type":"booking","op":"insert","action":%s,"table":"public.bookings","key":{"id":%s},"owners":%s,"watchers":["ADMIN"],"data":%s,"only":{"provider":{"data":{"provider_note":%s}}}}',
+                CASE
+                    WHEN (OLD.status = 'PENDING' AND NEW.status = 'CONFIRMED') THEN '"accepted"'
+                    ELSE '"created"'
+                END,
+                to_json(new.id),
+                json_strip_nulls(json_build_object('client', new.client_id::text, 'provider', new.provider_id::text)),
+                row_to_json(shown),
+                coalesce(to_json(new.provider_note), 'null'));
+        END IF;
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        body := NULL;
+    END;
+    IF body IS NOT NULL THEN
+        at := clock_timestamp();
+        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        IF pgbell.must_ring() THEN
+            PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
+        END IF;
         RETURN NULL;
     END IF;
 
@@ -37,6 +108,7 @@ BEGIN
     -- because of it. Unless the statement is large it only reads, and a
     -- subtransaction that only reads takes no transaction id.
     BEGIN
+        seen := pg_current_snapshot();
         IF TG_OP = 'INSERT' THEN
             OPEN changes FOR
                 -- booking: rows that are new.
@@ -51,13 +123,15 @@ BEGIN
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
                                                                 '"provider":' || to_json(new.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
-                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r),
+                           '"data":' || row_to_json(new_shown.*)::text,
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.provider_note) AS r)) || '}') || '}') || '}'
+                                   '"data":' || row_to_json(new_only_1.*)::text) || '}') || '}') || '}'
                   FROM new_rows AS new
                        -- Actions may ask for OLD: it is NULL.
-                  LEFT JOIN new_rows AS old ON false;
+                  LEFT JOIN new_rows AS old ON false
+                 CROSS JOIN LATERAL (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS new_shown
+                 CROSS JOIN LATERAL (SELECT new.provider_note) AS new_only_1;
         ELSIF TG_OP = 'UPDATE' THEN
             -- Rows that go with these ask for their owners when these are gone.
             PERFORM set_config('pgbell.gone_7e89118a', gone.owners::text, true)
@@ -67,7 +141,7 @@ BEGIN
                       WHERE new.id IS NULL
                     ) AS gone
               WHERE gone.owners IS NOT NULL;
-            moves := (SELECT coalesce(jsonb_agg(m.move), '[]') FROM (
+            moves := (SELECT jsonb_agg(m.move) FROM (
                 SELECT jsonb_build_object(
                            'keys', CASE WHEN count(DISTINCT after.id::text) <= 1000 THEN jsonb_agg(DISTINCT after.id::text) END,
                            'reset', '{"type":"payment","op":"reset","table":"public.payments","reason":"owner_race"}'::jsonb ||
@@ -92,28 +166,32 @@ BEGIN
                                           END,
                            '"table":"public.bookings"',
                            '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
-                           '"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END,
-                           CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END,
+                           '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
+                                                                                                  '"provider":' || to_json(old.provider_id::text)::text) || '}'
+                                                               ELSE '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
+                                                                                          '"provider":' || to_json(new.provider_id::text)::text) || '}' END,
+                           CASE WHEN change.op = 'update' AND (old.client_id IS DISTINCT FROM new.client_id OR old.provider_id IS DISTINCT FROM new.provider_id) THEN '"was":' || '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
+                                                                                                                                                                                                        '"provider":' || to_json(old.provider_id::text)::text) || '}' END,
                            '"watchers":["ADMIN"]',
-                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r) END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || row_to_json(new_shown.*)::text END,
                            CASE change.op
                                WHEN 'delete' THEN
-                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r)
+                                   '"old":' || row_to_json(old_shown.*)::text
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || to_json(old.client_id)::text END,
                                                     CASE WHEN old.provider_id IS DISTINCT FROM new.provider_id THEN '"provider_id":' || coalesce(to_json(old.provider_id)::text, 'null') END,
                                                     CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END,
-                                                    CASE WHEN record_image_ne(ROW(old.price), ROW(new.price)) THEN '"price":' || coalesce(to_json(old.price)::text, 'null') END,
+                                                    CASE WHEN old.price IS DISTINCT FROM new.price THEN '"price":' || coalesce(to_json(old.price)::text, 'null') END,
                                                     CASE WHEN old.starts_at IS DISTINCT FROM new.starts_at THEN '"starts_at":' || coalesce(to_json(old.starts_at)::text, 'null') END
                                                 ], ',') || '}'
                            END,
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.provider_note) AS r) END,
+                                   CASE WHEN change.op <> 'delete' THEN '"data":' || row_to_json(new_only_1.*)::text END,
                                    CASE change.op
                                        WHEN 'delete' THEN
-                                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.provider_note) AS r)
+                                           '"old":' || row_to_json(old_only_1.*)::text
                                        WHEN 'update' THEN
                                            '"old":{' || array_to_string(ARRAY[
                                                             CASE WHEN old.provider_note IS DISTINCT FROM new.provider_note THEN '"provider_note":' || coalesce(to_json(old.provider_note)::text, 'null') END
@@ -125,11 +203,10 @@ BEGIN
                  CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
                                                  WHEN new.id IS NULL THEN 'delete'
                                                  ELSE 'update' END) AS change(op)
-                 CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
-                                                                  '"provider":' || to_json(new.provider_id::text)::text) || '}',
-                                            '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
-                                                                  '"provider":' || to_json(old.provider_id::text)::text) || '}'
-                                      OFFSET 0) AS owner(now, was)
+                 CROSS JOIN LATERAL (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS new_shown
+                 CROSS JOIN LATERAL (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS old_shown
+                 CROSS JOIN LATERAL (SELECT new.provider_note) AS new_only_1
+                 CROSS JOIN LATERAL (SELECT old.provider_note) AS old_only_1
                  WHERE change.op <> 'update'
                     OR record_image_ne(ROW(old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at, old.provider_note),
                                        ROW(new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at, new.provider_note))
@@ -148,7 +225,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r),
+                           '"data":' || row_to_json(new_shown.*)::text,
                            '"old":{}') || '}'
                   FROM old_rows AS before
                   JOIN new_rows AS after
@@ -156,6 +233,7 @@ BEGIN
                        -- OFFSET 0: found by index, also by a plan that was made for many.
                  CROSS JOIN LATERAL (SELECT * FROM public.payments AS child WHERE child.booking_id = after.id OFFSET 0) AS new
                  CROSS JOIN LATERAL (SELECT new.*) AS old
+                 CROSS JOIN LATERAL (SELECT new.id, new.booking_id, new.amount, new.status) AS new_shown
                  CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(after.client_id::text)::text,
                                                                   '"provider":' || to_json(after.provider_id::text)::text) || '}',
                                             '{' || concat_ws(',', '"client":' || to_json(before.client_id::text)::text,
@@ -183,13 +261,15 @@ BEGIN
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
                                                                 '"provider":' || to_json(old.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
-                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r),
+                           '"old":' || row_to_json(old_shown.*)::text,
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.provider_note) AS r)) || '}') || '}') || '}'
+                                   '"old":' || row_to_json(old_only_1.*)::text) || '}') || '}') || '}'
                   FROM old_rows AS old
                        -- Actions may ask for NEW: it is NULL.
-                  LEFT JOIN old_rows AS new ON false;
+                  LEFT JOIN old_rows AS new ON false
+                 CROSS JOIN LATERAL (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS old_shown
+                 CROSS JOIN LATERAL (SELECT old.provider_note) AS old_only_1;
         END IF;
 
         LOOP
@@ -198,7 +278,7 @@ BEGIN
             -- Many events are written piece by piece: memory stays bounded.
             IF size > 1048576 THEN
                 INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
-                bodies := '{}';
+                bodies := NULL;
                 size   := 0;
                 whole  := false;
             END IF;
@@ -214,21 +294,22 @@ BEGIN
             concat('{"type":"payment","op":"reset","table":"public.payments","reason":"capture_failed","error":', to_json(body), '}')
         ];
         whole  := true;
+        seen   := pg_current_snapshot();
         moves  := jsonb_build_array(
             jsonb_build_object('keys', NULL, 'reset', '{"type":"payment","op":"reset","table":"public.payments","reason":"owner_race"}'::jsonb));
     END;
 
-    IF moves <> '[]' THEN
+    IF moves IS NOT NULL THEN
         INSERT INTO pgbell.owner_moves (seen, move) SELECT seen, m.move FROM jsonb_array_elements(moves) AS m (move);
     END IF;
 
-    IF bodies <> '{}' THEN
+    IF bodies IS NOT NULL THEN
         PERFORM pgbell.record(bodies, carry => whole);
     END IF;
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 227f572ef794a457.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 24775efbe8229af8.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.
@@ -263,13 +344,104 @@ AS $pgbell$
 DECLARE
     changes refcursor;
     body    text;
-    bodies  text[]  := '{}'; -- events not yet written
-    size    bigint  := 0;    -- their length in bytes
-    whole   boolean := true; -- they are all that the statement made
+    bodies  text[];           -- events not yet written
+    size    bigint  := 0;     -- their length in bytes
+    whole   boolean := true;  -- they are all that the statement made
+    at      timestamptz;      -- when the event was written
+    changed text;             -- what the columns that changed held before
+    owner_1 text;             -- client_id of public.bookings
+    owner_2 text;             -- provider_id of public.bookings
+    snapshot text;             -- what was visible when they were looked up
     gone_1 jsonb; -- owners of the rows of public.bookings that went in this statement
 BEGIN
     -- The switch: SET, ALTER ROLE or ALTER DATABASE … SET pgbell.enabled = off.
     IF lower(current_setting('pgbell.enabled', true)) IN ('off', 'false', 'no', '0') THEN
+        RETURN NULL;
+    END IF;
+
+    -- Most statements change one row. This says the same of it as the queries
+    -- below, for less. Where it cannot, it leaves body NULL and all to them:
+    -- several rows, another key or owner, an error. It only reads.
+    <<one>>
+    BEGIN
+        IF TG_OP = 'UPDATE' THEN
+            SELECT id, booking_id, amount, status INTO old FROM old_rows;
+            IF NOT FOUND THEN
+                RETURN NULL;
+            END IF;
+            SELECT id, booking_id, amount, status INTO STRICT new FROM new_rows;
+            EXIT one WHEN old.id IS DISTINCT FROM new.id OR old.booking_id IS DISTINCT FROM new.booking_id;
+            IF old.amount IS DISTINCT FROM new.amount THEN
+                changed := concat(changed, ',"amount":', to_json(old.amount));
+            END IF;
+            IF old.status IS DISTINCT FROM new.status THEN
+                changed := concat(changed, ',"status":', to_json(old.status));
+            END IF;
+            IF changed IS NULL THEN
+                RETURN NULL; -- nothing that anybody sees
+            END IF;
+            SELECT parent.client_id::text, parent.provider_id::text, pg_current_snapshot()::text
+              INTO owner_1, owner_2, snapshot
+              FROM public.bookings AS parent WHERE parent.id = new.booking_id;
+            EXIT one WHEN NOT FOUND OR length(snapshot) > 200;
+            body := format('{"type":"payment","op":"update","action":%s,"table":"public.payments","key":{"id":%s},"owners":%s,"via":{"keys":[%s],"seen":"%s"},"data":%s,"old":{%s}}',
+                CASE
+                    WHEN (NEW.status = 'RELEASED' AND OLD.status IS DISTINCT FROM 'RELEASED') THEN '"released"'
+                    WHEN old.status IS DISTINCT FROM new.status THEN '"status_changed"'
+                    ELSE '"updated"'
+                END,
+                to_json(new.id),
+                json_strip_nulls(json_build_object('client', owner_1, 'provider', owner_2)),
+                to_json(new.booking_id::text),
+                snapshot,
+                row_to_json(new),
+                substr(changed, 2));
+        ELSIF TG_OP = 'INSERT' THEN
+            SELECT id, booking_id, amount, status INTO STRICT new FROM new_rows;
+            -- Actions may ask for OLD: it is NULL.
+            SELECT id, booking_id, amount, status INTO old FROM new_rows LIMIT 0;
+            SELECT parent.client_id::text, parent.provider_id::text, pg_current_snapshot()::text
+              INTO owner_1, owner_2, snapshot
+              FROM public.bookings AS parent WHERE parent.id = new.booking_id;
+            EXIT one WHEN NOT FOUND OR length(snapshot) > 200;
+            body := format('{"type":"payment","op":"insert","action":%s,"table":"public.payments","key":{"id":%s},"owners":%s,"via":{"keys":[%s],"seen":"%s"},"data":%s}',
+                CASE
+                    WHEN (NEW.status = 'RELEASED' AND OLD.status IS DISTINCT FROM 'RELEASED') THEN '"released"'
+                    ELSE '"created"'
+                END,
+                to_json(new.id),
+                json_strip_nulls(json_build_object('client', owner_1, 'provider', owner_2)),
+                to_json(new.booking_id::text),
+                snapshot,
+                row_to_json(new));
+        ELSIF TG_OP = 'DELETE' THEN
+            SELECT id, booking_id, amount, status INTO STRICT old FROM old_rows;
+            -- Actions may ask for NEW: it is NULL.
+            SELECT id, booking_id, amount, status INTO new FROM old_rows LIMIT 0;
+            SELECT parent.client_id::text, parent.provider_id::text, pg_current_snapshot()::text
+              INTO owner_1, owner_2, snapshot
+              FROM public.bookings AS parent WHERE parent.id = old.booking_id;
+            EXIT one WHEN NOT FOUND OR length(snapshot) > 200;
+            body := format('{"type":"payment","op":"delete","action":%s,"table":"public.payments","key":{"id":%s},"owners":%s,"via":{"keys":[%s],"seen":"%s"},"old":%s}',
+                CASE
+                    WHEN (NEW.status = 'RELEASED' AND OLD.status IS DISTINCT FROM 'RELEASED') THEN '"released"'
+                    ELSE '"deleted"'
+                END,
+                to_json(old.id),
+                json_strip_nulls(json_build_object('client', owner_1, 'provider', owner_2)),
+                to_json(old.booking_id::text),
+                snapshot,
+                row_to_json(old));
+        END IF;
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        body := NULL;
+    END;
+    IF body IS NOT NULL THEN
+        at := clock_timestamp();
+        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        IF pgbell.must_ring() THEN
+            PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
+        END IF;
         RETURN NULL;
     END IF;
 
@@ -300,10 +472,11 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r)) || '}'
+                           '"data":' || row_to_json(new_shown.*)::text) || '}'
                   FROM new_rows AS new
                        -- Actions may ask for OLD: it is NULL.
                   LEFT JOIN new_rows AS old ON false
+                 CROSS JOIN LATERAL (SELECT new.id, new.booking_id, new.amount, new.status) AS new_shown
                   LEFT JOIN LATERAL (
                        SELECT true AS found, parent.client_id::text AS client_id, parent.provider_id::text AS provider_id
                          FROM public.bookings AS parent WHERE parent.id = new.booking_id
@@ -323,19 +496,23 @@ BEGIN
                                           END,
                            '"table":"public.payments"',
                            '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
-                           '"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END,
-                           CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END,
+                           '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
+                                                                                                  '"provider":' || to_json(old_parent_1.provider_id)::text) || '}'
+                                                               ELSE '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
+                                                                                          '"provider":' || to_json(new_parent_1.provider_id)::text) || '}' END,
+                           CASE WHEN change.op = 'update' AND (old_parent_1.client_id IS DISTINCT FROM new_parent_1.client_id OR old_parent_1.provider_id IS DISTINCT FROM new_parent_1.provider_id) THEN '"was":' || '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
+                                                                                                                                                                                                                                            '"provider":' || to_json(old_parent_1.provider_id)::text) || '}' END,
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text, nullif(old.booking_id::text, new.booking_id::text)], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount, new.status) AS r) END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || row_to_json(new_shown.*)::text END,
                            CASE change.op
                                WHEN 'delete' THEN
-                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)
+                                   '"old":' || row_to_json(old_shown.*)::text
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.booking_id IS DISTINCT FROM new.booking_id THEN '"booking_id":' || coalesce(to_json(old.booking_id)::text, 'null') END,
-                                                    CASE WHEN record_image_ne(ROW(old.amount), ROW(new.amount)) THEN '"amount":' || to_json(old.amount)::text END,
+                                                    CASE WHEN old.amount IS DISTINCT FROM new.amount THEN '"amount":' || to_json(old.amount)::text END,
                                                     CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END
                                                 ], ',') || '}'
                            END) || '}' END
@@ -345,6 +522,8 @@ BEGIN
                  CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
                                                  WHEN new.id IS NULL THEN 'delete'
                                                  ELSE 'update' END) AS change(op)
+                 CROSS JOIN LATERAL (SELECT new.id, new.booking_id, new.amount, new.status) AS new_shown
+                 CROSS JOIN LATERAL (SELECT old.id, old.booking_id, old.amount, old.status) AS old_shown
                   LEFT JOIN LATERAL (
                        SELECT true AS found, parent.client_id::text AS client_id, parent.provider_id::text AS provider_id
                          FROM public.bookings AS parent WHERE parent.id = new.booking_id
@@ -356,11 +535,6 @@ BEGIN
                        SELECT true, gone_1 -> old.booking_id::text ->> 'client_id', gone_1 -> old.booking_id::text ->> 'provider_id'
                         WHERE jsonb_exists(gone_1, old.booking_id::text)
                         LIMIT 1) AS old_parent_1 ON true
-                 CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
-                                                                  '"provider":' || to_json(new_parent_1.provider_id)::text) || '}',
-                                            '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
-                                                                  '"provider":' || to_json(old_parent_1.provider_id)::text) || '}'
-                                      OFFSET 0) AS owner(now, was)
                  WHERE change.op <> 'update'
                     OR record_image_ne(ROW(old.id, old.booking_id, old.amount, old.status),
                                        ROW(new.id, new.booking_id, new.amount, new.status));
@@ -381,10 +555,11 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[old.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.booking_id, old.amount, old.status) AS r)) || '}' END
+                           '"old":' || row_to_json(old_shown.*)::text) || '}' END
                   FROM old_rows AS old
                        -- Actions may ask for NEW: it is NULL.
                   LEFT JOIN old_rows AS new ON false
+                 CROSS JOIN LATERAL (SELECT old.id, old.booking_id, old.amount, old.status) AS old_shown
                   LEFT JOIN LATERAL (
                        SELECT true AS found, parent.client_id::text AS client_id, parent.provider_id::text AS provider_id
                          FROM public.bookings AS parent WHERE parent.id = old.booking_id
@@ -403,7 +578,7 @@ BEGIN
             -- Many events are written piece by piece: memory stays bounded.
             IF size > 1048576 THEN
                 INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
-                bodies := '{}';
+                bodies := NULL;
                 size   := 0;
                 whole  := false;
             END IF;
@@ -420,13 +595,13 @@ BEGIN
         whole  := true;
     END;
 
-    IF bodies <> '{}' THEN
+    IF bodies IS NOT NULL THEN
         PERFORM pgbell.record(bodies, carry => whole);
     END IF;
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition a3eaa1c7fbcba435.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition a31d3ad0e3db8aa3.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

@@ -17,16 +17,35 @@ AS $pgbell$
 DECLARE
     changes refcursor;
     body    text;
-    bodies  text[]  := '{}'; -- events not yet written
-    size    bigint  := 0;    -- their length in bytes
-    whole   boolean := true; -- they are all that the statement made
-    seen    pg_snapshot := pg_current_snapshot(); -- what is committed now is found below
-    moves   jsonb   := '[]'; -- for those who write rows unseen while these move
+    bodies  text[];           -- events not yet written
+    size    bigint  := 0;     -- their length in bytes
+    whole   boolean := true;  -- they are all that the statement made
+    seen    pg_snapshot;      -- what is committed then is found below
+    moves   jsonb;            -- for those who write rows unseen while these move
 BEGIN
     -- The switch: SET, ALTER ROLE or ALTER DATABASE … SET pgbell.enabled = off.
     IF lower(current_setting('pgbell.enabled', true)) IN ('off', 'false', 'no', '0') THEN
         RETURN NULL;
     END IF;
+
+    -- Most statements change one row. This says the same of it as the queries
+    -- below, for less. Where it cannot, it leaves body NULL and all to them:
+    -- several rows, another key or owner, an error. It only reads.
+    <<one>>
+    BEGIN
+        IF TG_OP = 'UPDATE' THEN
+            SELECT id, client_id INTO old FROM old_rows;
+            IF NOT FOUND THEN
+                RETURN NULL;
+            END IF;
+            SELECT id, client_id INTO STRICT new FROM new_rows;
+            IF NOT (old.id IS DISTINCT FROM new.id OR old.client_id IS DISTINCT FROM new.client_id) THEN
+                RETURN NULL; -- as nearly always
+            END IF;
+        END IF;
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        body := NULL;
+    END;
 
     IF TG_OP = 'TRUNCATE' THEN
         PERFORM pgbell.record(ARRAY[
@@ -39,8 +58,9 @@ BEGIN
     -- because of it. Unless the statement is large it only reads, and a
     -- subtransaction that only reads takes no transaction id.
     BEGIN
+        seen := pg_current_snapshot();
         IF TG_OP = 'INSERT' THEN
-            moves := (SELECT coalesce(jsonb_agg(m.move), '[]') FROM (
+            moves := (SELECT jsonb_agg(m.move) FROM (
                 SELECT jsonb_build_object(
                            'keys', CASE WHEN count(DISTINCT after.id::text) <= 1000 THEN jsonb_agg(DISTINCT after.id::text) END,
                            'reset', '{"type":"payment","op":"reset","table":"public.payments","reason":"owner_race"}'::jsonb ||
@@ -55,7 +75,7 @@ BEGIN
                 -- payment: rows whose public.bookings came, found by booking_id.
                 SELECT '{' || concat_ws(',',
                            '"type":"payment","op":"update"',
-                           '"action":"updated"',
+                           '"action":' || '"updated"',
                            '"table":"public.payments"',
                            '"key":{"id":' || to_json(new.id)::text || '}',
                            '"owners":' || owner.now,
@@ -63,20 +83,21 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r),
+                           '"data":' || row_to_json(new_shown.*)::text,
                            '"old":{}') || '}'
                   FROM new_rows AS after
                   LEFT JOIN new_rows AS before ON false
                        -- OFFSET 0: found by index, also by a plan that was made for many.
                  CROSS JOIN LATERAL (SELECT * FROM public.payments AS child WHERE child.booking_id = after.id OFFSET 0) AS new
                  CROSS JOIN LATERAL (SELECT new.*) AS old
+                 CROSS JOIN LATERAL (SELECT new.id, new.booking_id, new.amount) AS new_shown
                  CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(after.client_id::text)::text) || '}',
                                             '{' || concat_ws(',', '"client":' || to_json(before.client_id::text)::text) || '}'
                                       OFFSET 0) AS owner(now, was)
                  WHERE record_image_ne(ROW(before.client_id),
                                        ROW(after.client_id));
         ELSIF TG_OP = 'UPDATE' THEN
-            moves := (SELECT coalesce(jsonb_agg(m.move), '[]') FROM (
+            moves := (SELECT jsonb_agg(m.move) FROM (
                 SELECT jsonb_build_object(
                            'keys', CASE WHEN count(DISTINCT coalesce(after.id, before.id)::text) <= 1000 THEN jsonb_agg(DISTINCT coalesce(after.id, before.id)::text) END,
                            'reset', '{"type":"payment","op":"reset","table":"public.payments","reason":"owner_race"}'::jsonb ||
@@ -92,7 +113,7 @@ BEGIN
                 -- payment: rows whose public.bookings changed hands, found by booking_id.
                 SELECT '{' || concat_ws(',',
                            '"type":"payment","op":"update"',
-                           '"action":"updated"',
+                           '"action":' || '"updated"',
                            '"table":"public.payments"',
                            '"key":{"id":' || to_json(new.id)::text || '}',
                            '"owners":' || owner.now,
@@ -100,7 +121,7 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r),
+                           '"data":' || row_to_json(new_shown.*)::text,
                            '"old":{}') || '}'
                   FROM old_rows AS before
                   FULL JOIN new_rows AS after
@@ -108,13 +129,14 @@ BEGIN
                        -- OFFSET 0: found by index, also by a plan that was made for many.
                  CROSS JOIN LATERAL (SELECT * FROM public.payments AS child WHERE child.booking_id = coalesce(after.id, before.id) OFFSET 0) AS new
                  CROSS JOIN LATERAL (SELECT new.*) AS old
+                 CROSS JOIN LATERAL (SELECT new.id, new.booking_id, new.amount) AS new_shown
                  CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(after.client_id::text)::text) || '}',
                                             '{' || concat_ws(',', '"client":' || to_json(before.client_id::text)::text) || '}'
                                       OFFSET 0) AS owner(now, was)
                  WHERE record_image_ne(ROW(before.client_id),
                                        ROW(after.client_id));
         ELSIF TG_OP = 'DELETE' THEN
-            moves := (SELECT coalesce(jsonb_agg(m.move), '[]') FROM (
+            moves := (SELECT jsonb_agg(m.move) FROM (
                 SELECT jsonb_build_object(
                            'keys', CASE WHEN count(DISTINCT before.id::text) <= 1000 THEN jsonb_agg(DISTINCT before.id::text) END,
                            'reset', '{"type":"payment","op":"reset","table":"public.payments","reason":"owner_race"}'::jsonb ||
@@ -129,7 +151,7 @@ BEGIN
                 -- payment: rows whose public.bookings went, found by booking_id.
                 SELECT '{' || concat_ws(',',
                            '"type":"payment","op":"update"',
-                           '"action":"updated"',
+                           '"action":' || '"updated"',
                            '"table":"public.payments"',
                            '"key":{"id":' || to_json(new.id)::text || '}',
                            '"owners":' || owner.now,
@@ -137,13 +159,14 @@ BEGIN
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r),
+                           '"data":' || row_to_json(new_shown.*)::text,
                            '"old":{}') || '}'
                   FROM old_rows AS before
                   LEFT JOIN old_rows AS after ON false
                        -- OFFSET 0: found by index, also by a plan that was made for many.
                  CROSS JOIN LATERAL (SELECT * FROM public.payments AS child WHERE child.booking_id = before.id OFFSET 0) AS new
                  CROSS JOIN LATERAL (SELECT new.*) AS old
+                 CROSS JOIN LATERAL (SELECT new.id, new.booking_id, new.amount) AS new_shown
                  CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(after.client_id::text)::text) || '}',
                                             '{' || concat_ws(',', '"client":' || to_json(before.client_id::text)::text) || '}'
                                       OFFSET 0) AS owner(now, was)
@@ -157,7 +180,7 @@ BEGIN
             -- Many events are written piece by piece: memory stays bounded.
             IF size > 1048576 THEN
                 INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
-                bodies := '{}';
+                bodies := NULL;
                 size   := 0;
                 whole  := false;
             END IF;
@@ -172,21 +195,22 @@ BEGIN
             concat('{"type":"payment","op":"reset","table":"public.payments","reason":"capture_failed","error":', to_json(body), '}')
         ];
         whole  := true;
+        seen   := pg_current_snapshot();
         moves  := jsonb_build_array(
             jsonb_build_object('keys', NULL, 'reset', '{"type":"payment","op":"reset","table":"public.payments","reason":"owner_race"}'::jsonb));
     END;
 
-    IF moves <> '[]' THEN
+    IF moves IS NOT NULL THEN
         INSERT INTO pgbell.owner_moves (seen, move) SELECT seen, m.move FROM jsonb_array_elements(moves) AS m (move);
     END IF;
 
-    IF bodies <> '{}' THEN
+    IF bodies IS NOT NULL THEN
         PERFORM pgbell.record(bodies, carry => whole);
     END IF;
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition ba3f160a50f24c1c.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 21e628624513a3c7.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.
@@ -222,12 +246,85 @@ AS $pgbell$
 DECLARE
     changes refcursor;
     body    text;
-    bodies  text[]  := '{}'; -- events not yet written
-    size    bigint  := 0;    -- their length in bytes
-    whole   boolean := true; -- they are all that the statement made
+    bodies  text[];           -- events not yet written
+    size    bigint  := 0;     -- their length in bytes
+    whole   boolean := true;  -- they are all that the statement made
+    at      timestamptz;      -- when the event was written
+    changed text;             -- what the columns that changed held before
+    owner_1 text;             -- client_id of public.bookings
+    snapshot text;             -- what was visible when they were looked up
 BEGIN
     -- The switch: SET, ALTER ROLE or ALTER DATABASE … SET pgbell.enabled = off.
     IF lower(current_setting('pgbell.enabled', true)) IN ('off', 'false', 'no', '0') THEN
+        RETURN NULL;
+    END IF;
+
+    -- Most statements change one row. This says the same of it as the queries
+    -- below, for less. Where it cannot, it leaves body NULL and all to them:
+    -- several rows, another key or owner, an error. It only reads.
+    <<one>>
+    BEGIN
+        IF TG_OP = 'UPDATE' THEN
+            SELECT id, booking_id, amount INTO old FROM old_rows;
+            IF NOT FOUND THEN
+                RETURN NULL;
+            END IF;
+            SELECT id, booking_id, amount INTO STRICT new FROM new_rows;
+            EXIT one WHEN old.id IS DISTINCT FROM new.id OR old.booking_id IS DISTINCT FROM new.booking_id;
+            IF record_image_ne(ROW(old.amount), ROW(new.amount)) THEN
+                changed := concat(changed, ',"amount":', coalesce(to_json(old.amount), 'null'));
+            END IF;
+            IF changed IS NULL THEN
+                RETURN NULL; -- nothing that anybody sees
+            END IF;
+            SELECT parent.client_id::text, pg_current_snapshot()::text
+              INTO owner_1, snapshot
+              FROM public.bookings AS parent WHERE parent.id = new.booking_id;
+            EXIT one WHEN NOT FOUND OR length(snapshot) > 200;
+            body := format('{"type":"payment","op":"update","action":%s,"table":"public.payments","key":{"id":%s},"owners":%s,"via":{"keys":[%s],"seen":"%s"},"data":%s,"old":{%s}}',
+                '"updated"',
+                to_json(new.id),
+                json_strip_nulls(json_build_object('client', owner_1)),
+                to_json(new.booking_id::text),
+                snapshot,
+                row_to_json(new),
+                substr(changed, 2));
+        ELSIF TG_OP = 'INSERT' THEN
+            SELECT id, booking_id, amount INTO STRICT new FROM new_rows;
+            SELECT parent.client_id::text, pg_current_snapshot()::text
+              INTO owner_1, snapshot
+              FROM public.bookings AS parent WHERE parent.id = new.booking_id;
+            EXIT one WHEN NOT FOUND OR length(snapshot) > 200;
+            body := format('{"type":"payment","op":"insert","action":%s,"table":"public.payments","key":{"id":%s},"owners":%s,"via":{"keys":[%s],"seen":"%s"},"data":%s}',
+                '"created"',
+                to_json(new.id),
+                json_strip_nulls(json_build_object('client', owner_1)),
+                to_json(new.booking_id::text),
+                snapshot,
+                row_to_json(new));
+        ELSIF TG_OP = 'DELETE' THEN
+            SELECT id, booking_id, amount INTO STRICT old FROM old_rows;
+            SELECT parent.client_id::text, pg_current_snapshot()::text
+              INTO owner_1, snapshot
+              FROM public.bookings AS parent WHERE parent.id = old.booking_id;
+            EXIT one WHEN NOT FOUND OR length(snapshot) > 200;
+            body := format('{"type":"payment","op":"delete","action":%s,"table":"public.payments","key":{"id":%s},"owners":%s,"via":{"keys":[%s],"seen":"%s"},"old":%s}',
+                '"deleted"',
+                to_json(old.id),
+                json_strip_nulls(json_build_object('client', owner_1)),
+                to_json(old.booking_id::text),
+                snapshot,
+                row_to_json(old));
+        END IF;
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        body := NULL;
+    END;
+    IF body IS NOT NULL THEN
+        at := clock_timestamp();
+        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        IF pgbell.must_ring() THEN
+            PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
+        END IF;
         RETURN NULL;
     END IF;
 
@@ -247,15 +344,16 @@ BEGIN
                 -- payment: rows that are new.
                 SELECT '{' || concat_ws(',',
                            '"type":"payment","op":"insert"',
-                           '"action":"created"',
+                           '"action":' || '"created"',
                            '"table":"public.payments"',
                            '"key":{"id":' || to_json(new.id)::text || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text) || '}',
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r)) || '}'
+                           '"data":' || row_to_json(new_shown.*)::text) || '}'
                   FROM new_rows AS new
+                 CROSS JOIN LATERAL (SELECT new.id, new.booking_id, new.amount) AS new_shown
                   LEFT JOIN LATERAL (
                        SELECT true AS found, parent.client_id::text AS client_id
                          FROM public.bookings AS parent WHERE parent.id = new.booking_id
@@ -272,15 +370,16 @@ BEGIN
                                           END,
                            '"table":"public.payments"',
                            '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
-                           '"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END,
-                           CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END,
+                           '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text) || '}'
+                                                               ELSE '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text) || '}' END,
+                           CASE WHEN change.op = 'update' AND (old_parent_1.client_id IS DISTINCT FROM new_parent_1.client_id) THEN '"was":' || '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text) || '}' END,
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text, nullif(old.booking_id::text, new.booking_id::text)], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.booking_id, new.amount) AS r) END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || row_to_json(new_shown.*)::text END,
                            CASE change.op
                                WHEN 'delete' THEN
-                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.booking_id, old.amount) AS r)
+                                   '"old":' || row_to_json(old_shown.*)::text
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.booking_id IS DISTINCT FROM new.booking_id THEN '"booking_id":' || coalesce(to_json(old.booking_id)::text, 'null') END,
@@ -293,6 +392,8 @@ BEGIN
                  CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
                                                  WHEN new.id IS NULL THEN 'delete'
                                                  ELSE 'update' END) AS change(op)
+                 CROSS JOIN LATERAL (SELECT new.id, new.booking_id, new.amount) AS new_shown
+                 CROSS JOIN LATERAL (SELECT old.id, old.booking_id, old.amount) AS old_shown
                   LEFT JOIN LATERAL (
                        SELECT true AS found, parent.client_id::text AS client_id
                          FROM public.bookings AS parent WHERE parent.id = new.booking_id
@@ -301,9 +402,6 @@ BEGIN
                        SELECT true AS found, parent.client_id::text AS client_id
                          FROM public.bookings AS parent WHERE parent.id = old.booking_id
                         LIMIT 1) AS old_parent_1 ON true
-                 CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text) || '}',
-                                            '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text) || '}'
-                                      OFFSET 0) AS owner(now, was)
                  WHERE change.op <> 'update'
                     OR record_image_ne(ROW(old.id, old.booking_id, old.amount),
                                        ROW(new.id, new.booking_id, new.amount));
@@ -312,15 +410,16 @@ BEGIN
                 -- payment: rows that went.
                 SELECT '{' || concat_ws(',',
                            '"type":"payment","op":"delete"',
-                           '"action":"deleted"',
+                           '"action":' || '"deleted"',
                            '"table":"public.payments"',
                            '"key":{"id":' || to_json(old.id)::text || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text) || '}',
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[old.booking_id::text], NULL))::text,
                                (SELECT '"seen":"' || s.seen || '"' FROM (SELECT pg_current_snapshot()::text) AS s (seen) WHERE length(s.seen) <= 200)) || '}',
-                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.booking_id, old.amount) AS r)) || '}'
+                           '"old":' || row_to_json(old_shown.*)::text) || '}'
                   FROM old_rows AS old
+                 CROSS JOIN LATERAL (SELECT old.id, old.booking_id, old.amount) AS old_shown
                   LEFT JOIN LATERAL (
                        SELECT true AS found, parent.client_id::text AS client_id
                          FROM public.bookings AS parent WHERE parent.id = old.booking_id
@@ -333,7 +432,7 @@ BEGIN
             -- Many events are written piece by piece: memory stays bounded.
             IF size > 1048576 THEN
                 INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
-                bodies := '{}';
+                bodies := NULL;
                 size   := 0;
                 whole  := false;
             END IF;
@@ -350,13 +449,13 @@ BEGIN
         whole  := true;
     END;
 
-    IF bodies <> '{}' THEN
+    IF bodies IS NOT NULL THEN
         PERFORM pgbell.record(bodies, carry => whole);
     END IF;
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition c75b303e4caf5bb1.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 1f016db921674f11.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

@@ -15,12 +15,97 @@ AS $pgbell$
 DECLARE
     changes refcursor;
     body    text;
-    bodies  text[]  := '{}'; -- events not yet written
-    size    bigint  := 0;    -- their length in bytes
-    whole   boolean := true; -- they are all that the statement made
+    bodies  text[];           -- events not yet written
+    size    bigint  := 0;     -- their length in bytes
+    whole   boolean := true;  -- they are all that the statement made
+    at      timestamptz;      -- when the event was written
+    changed text;             -- what the columns that changed held before
+    changed_1 text;             -- those that provider alone sees
+    shown   record;           -- of the row, the columns that every audience sees
 BEGIN
     -- The switch: SET, ALTER ROLE or ALTER DATABASE … SET pgbell.enabled = off.
     IF lower(current_setting('pgbell.enabled', true)) IN ('off', 'false', 'no', '0') THEN
+        RETURN NULL;
+    END IF;
+
+    -- Most statements change one row. This says the same of it as the queries
+    -- below, for less. Where it cannot, it leaves body NULL and all to them:
+    -- several rows, another key or owner, an error. It only reads.
+    <<one>>
+    BEGIN
+        IF TG_OP = 'UPDATE' THEN
+            SELECT id, client_id, provider_id, status, price, starts_at, provider_note INTO old FROM old_rows;
+            IF NOT FOUND THEN
+                RETURN NULL;
+            END IF;
+            SELECT id, client_id, provider_id, status, price, starts_at, provider_note INTO STRICT new FROM new_rows;
+            EXIT one WHEN old.id IS DISTINCT FROM new.id OR old.client_id IS DISTINCT FROM new.client_id OR old.provider_id IS DISTINCT FROM new.provider_id;
+            IF old.status IS DISTINCT FROM new.status THEN
+                changed := concat(changed, ',"status":', to_json(old.status));
+            END IF;
+            IF old.price IS DISTINCT FROM new.price THEN
+                changed := concat(changed, ',"price":', coalesce(to_json(old.price), 'null'));
+            END IF;
+            IF old.starts_at IS DISTINCT FROM new.starts_at THEN
+                changed := concat(changed, ',"starts_at":', coalesce(to_json(old.starts_at), 'null'));
+            END IF;
+            IF old.provider_note IS DISTINCT FROM new.provider_note THEN
+                changed_1 := concat(changed_1, ',"provider_note":', coalesce(to_json(old.provider_note), 'null'));
+            END IF;
+            IF changed IS NULL AND changed_1 IS NULL THEN
+                RETURN NULL; -- nothing that anybody sees
+            END IF;
+            SELECT id, client_id, provider_id, status, price, starts_at INTO shown FROM new_rows;
+            body := format('{"type":"booking","op":"update","action":%s,"table":"public.bookings","key":{"id":%s},"owners":%s,"watchers":["ADMIN"],"data":%s,"old":{%s},"only":{"provider":{"data":{"provider_note":%s},"old":{%s}}}}',
+                CASE
+                    WHEN (OLD.status = 'PENDING' AND NEW.status = 'CONFIRMED') THEN '"accepted"'
+                    WHEN old.status IS DISTINCT FROM new.status THEN '"status_changed"'
+                    ELSE '"updated"'
+                END,
+                to_json(new.id),
+                json_strip_nulls(json_build_object('client', new.client_id::text, 'provider', new.provider_id::text)),
+                row_to_json(shown),
+                substr(changed, 2),
+                coalesce(to_json(new.provider_note), 'null'),
+                substr(changed_1, 2));
+        ELSIF TG_OP = 'INSERT' THEN
+            SELECT id, client_id, provider_id, status, price, starts_at, provider_note INTO STRICT new FROM new_rows;
+            -- Actions may ask for OLD: it is NULL.
+            SELECT id, client_id, provider_id, status, price, starts_at, provider_note INTO old FROM new_rows LIMIT 0;
+            SELECT id, client_id, provider_id, status, price, starts_at INTO shown FROM new_rows;
+            body := format('{"type":"booking","op":"insert","action":%s,"table":"public.bookings","key":{"id":%s},"owners":%s,"watchers":["ADMIN"],"data":%s,"only":{"provider":{"data":{"provider_note":%s}}}}',
+                CASE
+                    WHEN (OLD.status = 'PENDING' AND NEW.status = 'CONFIRMED') THEN '"accepted"'
+                    ELSE '"created"'
+                END,
+                to_json(new.id),
+                json_strip_nulls(json_build_object('client', new.client_id::text, 'provider', new.provider_id::text)),
+                row_to_json(shown),
+                coalesce(to_json(new.provider_note), 'null'));
+        ELSIF TG_OP = 'DELETE' THEN
+            SELECT id, client_id, provider_id, status, price, starts_at, provider_note INTO STRICT old FROM old_rows;
+            -- Actions may ask for NEW: it is NULL.
+            SELECT id, client_id, provider_id, status, price, starts_at, provider_note INTO new FROM old_rows LIMIT 0;
+            SELECT id, client_id, provider_id, status, price, starts_at INTO shown FROM old_rows;
+            body := format('{"type":"booking","op":"delete","action":%s,"table":"public.bookings","key":{"id":%s},"owners":%s,"watchers":["ADMIN"],"old":%s,"only":{"provider":{"old":{"provider_note":%s}}}}',
+                CASE
+                    WHEN (OLD.status = 'PENDING' AND NEW.status = 'CONFIRMED') THEN '"accepted"'
+                    ELSE '"deleted"'
+                END,
+                to_json(old.id),
+                json_strip_nulls(json_build_object('client', old.client_id::text, 'provider', old.provider_id::text)),
+                row_to_json(shown),
+                coalesce(to_json(old.provider_note), 'null'));
+        END IF;
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        body := NULL;
+    END;
+    IF body IS NOT NULL THEN
+        at := clock_timestamp();
+        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        IF pgbell.must_ring() THEN
+            PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
+        END IF;
         RETURN NULL;
     END IF;
 
@@ -49,13 +134,15 @@ BEGIN
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
                                                                 '"provider":' || to_json(new.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
-                           '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r),
+                           '"data":' || row_to_json(new_shown.*)::text,
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.provider_note) AS r)) || '}') || '}') || '}'
+                                   '"data":' || row_to_json(new_only_1.*)::text) || '}') || '}') || '}'
                   FROM new_rows AS new
                        -- Actions may ask for OLD: it is NULL.
-                  LEFT JOIN new_rows AS old ON false;
+                  LEFT JOIN new_rows AS old ON false
+                 CROSS JOIN LATERAL (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS new_shown
+                 CROSS JOIN LATERAL (SELECT new.provider_note) AS new_only_1;
         ELSIF TG_OP = 'UPDATE' THEN
             OPEN changes FOR
                 -- booking: rows that changed. A changed key is a row that went and one that came.
@@ -70,28 +157,32 @@ BEGIN
                                           END,
                            '"table":"public.bookings"',
                            '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
-                           '"owners":' || CASE change.op WHEN 'delete' THEN owner.was ELSE owner.now END,
-                           CASE WHEN change.op = 'update' AND owner.was <> owner.now THEN '"was":' || owner.was END,
+                           '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
+                                                                                                  '"provider":' || to_json(old.provider_id::text)::text) || '}'
+                                                               ELSE '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
+                                                                                          '"provider":' || to_json(new.provider_id::text)::text) || '}' END,
+                           CASE WHEN change.op = 'update' AND (old.client_id IS DISTINCT FROM new.client_id OR old.provider_id IS DISTINCT FROM new.provider_id) THEN '"was":' || '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
+                                                                                                                                                                                                        '"provider":' || to_json(old.provider_id::text)::text) || '}' END,
                            '"watchers":["ADMIN"]',
-                           CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS r) END,
+                           CASE WHEN change.op <> 'delete' THEN '"data":' || row_to_json(new_shown.*)::text END,
                            CASE change.op
                                WHEN 'delete' THEN
-                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r)
+                                   '"old":' || row_to_json(old_shown.*)::text
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || to_json(old.client_id)::text END,
                                                     CASE WHEN old.provider_id IS DISTINCT FROM new.provider_id THEN '"provider_id":' || coalesce(to_json(old.provider_id)::text, 'null') END,
                                                     CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END,
-                                                    CASE WHEN record_image_ne(ROW(old.price), ROW(new.price)) THEN '"price":' || coalesce(to_json(old.price)::text, 'null') END,
+                                                    CASE WHEN old.price IS DISTINCT FROM new.price THEN '"price":' || coalesce(to_json(old.price)::text, 'null') END,
                                                     CASE WHEN old.starts_at IS DISTINCT FROM new.starts_at THEN '"starts_at":' || coalesce(to_json(old.starts_at)::text, 'null') END
                                                 ], ',') || '}'
                            END,
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   CASE WHEN change.op <> 'delete' THEN '"data":' || (SELECT row_to_json(r.*)::text FROM (SELECT new.provider_note) AS r) END,
+                                   CASE WHEN change.op <> 'delete' THEN '"data":' || row_to_json(new_only_1.*)::text END,
                                    CASE change.op
                                        WHEN 'delete' THEN
-                                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.provider_note) AS r)
+                                           '"old":' || row_to_json(old_only_1.*)::text
                                        WHEN 'update' THEN
                                            '"old":{' || array_to_string(ARRAY[
                                                             CASE WHEN old.provider_note IS DISTINCT FROM new.provider_note THEN '"provider_note":' || coalesce(to_json(old.provider_note)::text, 'null') END
@@ -103,11 +194,10 @@ BEGIN
                  CROSS JOIN LATERAL (SELECT CASE WHEN old.id IS NULL THEN 'insert'
                                                  WHEN new.id IS NULL THEN 'delete'
                                                  ELSE 'update' END) AS change(op)
-                 CROSS JOIN LATERAL (SELECT '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
-                                                                  '"provider":' || to_json(new.provider_id::text)::text) || '}',
-                                            '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
-                                                                  '"provider":' || to_json(old.provider_id::text)::text) || '}'
-                                      OFFSET 0) AS owner(now, was)
+                 CROSS JOIN LATERAL (SELECT new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at) AS new_shown
+                 CROSS JOIN LATERAL (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS old_shown
+                 CROSS JOIN LATERAL (SELECT new.provider_note) AS new_only_1
+                 CROSS JOIN LATERAL (SELECT old.provider_note) AS old_only_1
                  WHERE change.op <> 'update'
                     OR record_image_ne(ROW(old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at, old.provider_note),
                                        ROW(new.id, new.client_id, new.provider_id, new.status, new.price, new.starts_at, new.provider_note));
@@ -125,13 +215,15 @@ BEGIN
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
                                                                 '"provider":' || to_json(old.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
-                           '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS r),
+                           '"old":' || row_to_json(old_shown.*)::text,
                            '"only":{' || concat_ws(',',
                                '"provider":{' || concat_ws(',',
-                                   '"old":' || (SELECT row_to_json(r.*)::text FROM (SELECT old.provider_note) AS r)) || '}') || '}') || '}'
+                                   '"old":' || row_to_json(old_only_1.*)::text) || '}') || '}') || '}'
                   FROM old_rows AS old
                        -- Actions may ask for NEW: it is NULL.
-                  LEFT JOIN old_rows AS new ON false;
+                  LEFT JOIN old_rows AS new ON false
+                 CROSS JOIN LATERAL (SELECT old.id, old.client_id, old.provider_id, old.status, old.price, old.starts_at) AS old_shown
+                 CROSS JOIN LATERAL (SELECT old.provider_note) AS old_only_1;
         END IF;
 
         LOOP
@@ -140,7 +232,7 @@ BEGIN
             -- Many events are written piece by piece: memory stays bounded.
             IF size > 1048576 THEN
                 INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
-                bodies := '{}';
+                bodies := NULL;
                 size   := 0;
                 whole  := false;
             END IF;
@@ -157,13 +249,13 @@ BEGIN
         whole  := true;
     END;
 
-    IF bodies <> '{}' THEN
+    IF bodies IS NOT NULL THEN
         PERFORM pgbell.record(bodies, carry => whole);
     END IF;
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 0155f4c7e7beb843.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 915d56f3030b2386.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.
