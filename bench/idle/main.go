@@ -36,11 +36,11 @@ func main() {
 	rig.Main(func(ctx context.Context) error {
 		flag.Parse()
 		return bench(ctx, *connections, *settle)
-	})
+	}, nil)
 }
 
 func bench(ctx context.Context, connections int, settle time.Duration) (err error) {
-	r, err := rig.New(ctx)
+	r, err := rig.New(ctx, rig.Options{})
 	if err != nil {
 		return err
 	}
@@ -49,6 +49,10 @@ func bench(ctx context.Context, connections int, settle time.Duration) (err erro
 			err = closed
 		}
 	}()
+	d, err := r.Marketplace(ctx)
+	if err != nil {
+		return err
+	}
 	fmt.Printf("%s; %d connections, read after %s\n\n", r.Versions(), connections, settle)
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 3, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\tempty\tall open\tfor each connection\t")
@@ -56,8 +60,8 @@ func bench(ctx context.Context, connections int, settle time.Duration) (err erro
 		name  string
 		start func(context.Context) (*rig.Server, error)
 	}{
-		{"naive", func(ctx context.Context) (*rig.Server, error) { return r.Peer(ctx, rig.Naive) }},
-		{"pgbell", r.Serve},
+		{"naive", func(ctx context.Context) (*rig.Server, error) { return d.Peer(ctx, rig.Naive) }},
+		{"pgbell", d.Serve},
 	} {
 		s, err := server.start(ctx)
 		if err != nil {

@@ -48,11 +48,11 @@ func main() {
 	rig.Main(func(ctx context.Context) error {
 		flag.Parse()
 		return bench(ctx, *rounds, *events, *pause)
-	})
+	}, nil)
 }
 
 func bench(ctx context.Context, rounds, events int, pause time.Duration) (err error) {
-	r, err := rig.New(ctx)
+	r, err := rig.New(ctx, rig.Options{})
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,11 @@ func bench(ctx context.Context, rounds, events int, pause time.Duration) (err er
 			err = closed
 		}
 	}()
-	ways, err := connect(ctx, r)
+	d, err := r.Marketplace(ctx)
+	if err != nil {
+		return err
+	}
+	ways, err := connect(ctx, r, d)
 	if err != nil {
 		return err
 	}
@@ -70,7 +74,7 @@ func bench(ctx context.Context, rounds, events int, pause time.Duration) (err er
 			w.client.Close()
 		}
 	}()
-	writer, err := pgx.Connect(ctx, r.URL)
+	writer, err := pgx.Connect(ctx, d.URL)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}
@@ -99,12 +103,12 @@ func bench(ctx context.Context, rounds, events int, pause time.Duration) (err er
 }
 
 // connect starts both servers and one client of each.
-func connect(ctx context.Context, r *rig.Rig) ([]way, error) {
-	floor, err := r.Peer(ctx, rig.Floor)
+func connect(ctx context.Context, r *rig.Rig, d *rig.Database) ([]way, error) {
+	floor, err := d.Peer(ctx, rig.Floor)
 	if err != nil {
 		return nil, err
 	}
-	server, err := r.Serve(ctx)
+	server, err := d.Serve(ctx)
 	if err != nil {
 		return nil, err
 	}

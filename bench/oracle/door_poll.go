@@ -65,8 +65,11 @@ func (c *client) pollOnce(ctx context.Context, visitor *http.Client) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	news := !c.live || len(answer.Events) > 0 // an empty answer is silence
 	c.live = true
 	c.move(answer.Cursor)
-	c.signal()
+	if news {
+		c.signal()
+	}
 	return nil
 }

@@ -167,21 +167,27 @@ func (w *world) startClients(ctx, running context.Context) error {
 // errSilent says that something is missing and nothing comes.
 var errSilent = errors.New("nothing has come for a while")
 
-// until waits until holds is true, as long as something comes from time to
-// time. Holds is called with the mutex held.
+// until waits until holds is true, as long as events, gaps or rows come from
+// time to time. Refreshed tokens and new connections are none of these. Holds is
+// called with the mutex held.
 func (c *client) until(ctx context.Context, patience time.Duration, holds func() bool) error {
 	silence := time.NewTimer(patience)
 	defer silence.Stop()
+	had := [3]int{}
 	for {
 		c.mu.Lock()
 		ok := holds()
+		has := [3]int{len(c.received), len(c.gaps), len(c.fetching)}
 		c.mu.Unlock()
 		if ok {
 			return nil
 		}
+		if has != had {
+			had = has
+			silence.Reset(patience)
+		}
 		select {
 		case <-c.changed:
-			silence.Reset(patience)
 		case <-silence.C:
 			return errSilent
 		case <-ctx.Done():

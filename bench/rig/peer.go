@@ -2,7 +2,10 @@ package rig
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"os/signal"
@@ -12,29 +15,22 @@ import (
 
 	"github.com/gorilla/websocket"
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 )
 
-// peerArgument is the first argument of a benchmark that is to be a server.
+// peerArgument is the first argument of a benchmark that is to be a peer.
 const peerArgument = "peer"
 
-// Main is the main function of a benchmark: it runs bench, or, if the program
-// was started by [Rig.Peer], that bare server.
-func Main(bench func(ctx context.Context) error) {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := func() error {
-		defer stop()
-		if len(os.Args) == 4 && os.Args[1] == peerArgument {
-			return servePeer(ctx, os.Args[2], os.Args[3])
-		}
-		return bench(ctx)
-	}()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
-}
+// secretVariable is where pgbell and the peers find the key of the tokens.
+const secretVariable = "PGBELL_JWT_SECRET"
 
-// The bare servers.
+// Peer is what a benchmark runs beside itself as a process of its own. It adds
+// what it is asked for to mux, which is served when it returns, and what it
+// does by itself to g. The process ends with the first error, or with ctx. It
+// finds its database in DATABASE_URL.
+type Peer func(ctx context.Context, g *errgroup.Group, mux *http.ServeMux, args []string) error
+
+// The bare servers, which every benchmark has.
 const (
 	// Floor is the least that can carry a row change to a WebSocket: a
 	// connection that listens and writes each payload straight to the sockets.
@@ -45,36 +41,96 @@ const (
 	Naive = "naive"
 )
 
-func servePeer(ctx context.Context, name, address string) error {
+// Main is the main function of a benchmark: it runs bench, or, if the program
+// was started by [Database.Peer], that bare server or that one of peers.
+func Main(bench func(ctx context.Context) error, peers map[string]Peer) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := func() error {
+		defer stop()
+		if len(os.Args) >= 4 && os.Args[1] == peerArgument {
+			all := map[string]Peer{Floor: serveFloor, Naive: serveNaive}
+			maps.Copy(all, peers)
+			return servePeer(ctx, all[os.Args[2]], os.Args[3], os.Args[4:])
+		}
+		return bench(ctx)
+	}()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func servePeer(ctx context.Context, peer Peer, address string, args []string) error {
+	if peer == nil {
+		return errors.New("there is no such peer")
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
-	failed := make(chan error, 1)
-	switch name {
-	case Floor:
-		conn, err := pgx.Connect(ctx, os.Getenv("DATABASE_URL"))
-		if err != nil {
-			return err
-		}
-		defer conn.Close(context.WithoutCancel(ctx))
-		if _, err := conn.Exec(ctx, "LISTEN floor"); err != nil {
-			return err
-		}
-		f := &floor{}
-		mux.HandleFunc("GET /ws", f.join)
-		go func() { failed <- f.pump(ctx, conn) }()
-	case Naive:
-		mux.HandleFunc("GET /ws", naive)
-	default:
-		return fmt.Errorf("there is no peer %q", name)
+	g, ctx := errgroup.WithContext(ctx)
+	if err := peer(ctx, g, mux, args); err != nil {
+		return err
 	}
 	server := &http.Server{Addr: address, Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go func() { failed <- server.ListenAndServe() }()
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
+	g.Go(func() error {
+		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
 		return server.Close()
+	})
+	if err := g.Wait(); !errors.Is(err, context.Canceled) {
+		return err
 	}
+	return nil
+}
+
+// Answer makes a handler from a function that takes and returns JSON, for
+// [Server.Call].
+func Answer[In, Out any](answer func(context.Context, In) (Out, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		var body []byte
+		err := json.NewDecoder(r.Body).Decode(&in)
+		if err == nil {
+			var out Out
+			if out, err = answer(r.Context(), in); err == nil {
+				body, err = json.Marshal(out)
+			}
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		_, _ = w.Write(body) // who asked may have gone
+	}
+}
+
+// PeerToken is [Rig.Token] for a peer.
+func PeerToken(user string) (string, error) { return token(os.Getenv(secretVariable), user) }
+
+func serveFloor(ctx context.Context, g *errgroup.Group, mux *http.ServeMux, _ []string) error {
+	conn, err := pgx.Connect(ctx, os.Getenv("DATABASE_URL"))
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "LISTEN floor"); err != nil {
+		return err
+	}
+	f := &floor{}
+	mux.HandleFunc("GET /ws", f.join)
+	g.Go(func() error {
+		defer conn.Close(context.WithoutCancel(ctx))
+		return f.pump(ctx, conn)
+	})
+	return nil
+}
+
+func serveNaive(_ context.Context, _ *errgroup.Group, mux *http.ServeMux, _ []string) error {
+	mux.HandleFunc("GET /ws", naive)
+	return nil
 }
 
 type floor struct {
