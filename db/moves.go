@@ -10,7 +10,7 @@ import (
 
 // SettleEvery is how often [Log.SettleOwnerMoves] is to be called. A reset that
 // it records comes at most two calls after the last transaction that took part.
-const SettleEvery = time.Second
+const SettleEvery = 1500 * time.Millisecond
 
 // SettleOwnerMoves records a reset for the owners of rows that somebody changed
 // while somebody else gave their parent to another owner, once all who took

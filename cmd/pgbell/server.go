@@ -117,7 +117,7 @@ func (s *server) run(ctx context.Context) (err error) {
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn), // a panic of a handler is one of these
 	}
 
 	// The parts outlive ctx: they end in an order of our choosing.
