@@ -19,6 +19,7 @@ import (
 	"github.com/pgbell/pgbell/db"
 	"github.com/pgbell/pgbell/db/embedded"
 	"github.com/pgbell/pgbell/triggers"
+	"github.com/pgbell/pgbell/web"
 )
 
 const (
@@ -65,6 +66,15 @@ func (c *demoCommand) Run(ctx context.Context, a *app) error {
 	if err := d.install(ctx); err != nil {
 		return err
 	}
+	pool, err := demo.Open(ctx, cfg.Settings.DatabaseURL, 4)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	sample := &demo.App{Pool: pool, Logger: logger, User: func(ctx context.Context, token string) (string, error) {
+		id, err := verifier.Verify(ctx, token)
+		return id.UserID, err
+	}}
 	events := newScreen(printer{w: a.stdout, colours: a.colours(a.stdout)})
 	srv := &server{
 		settings: cfg.Settings,
@@ -74,7 +84,11 @@ func (c *demoCommand) Run(ctx context.Context, a *app) error {
 		address:  cmp.Or(cfg.Settings.Listen, demoAddress),
 		anyPort:  cfg.Settings.Listen == "",
 		also:     events,
-		pages:    func(mux *http.ServeMux) { demo.Handle(mux, d.logins) },
+		pages: func(mux *http.ServeMux) {
+			web.Handle(mux)
+			demo.HandlePeople(mux, d.logins)
+			sample.Handle(mux)
+		},
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	srv.ready = func(url string) {

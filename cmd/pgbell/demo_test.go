@@ -36,7 +36,7 @@ func TestDemoReachesOwnersAndNobodyElse(t *testing.T) {
 	d := start(t, nil, "demo", "--no-traffic", "--database-url", url, "--listen", "127.0.0.1:0")
 	at := d.stdout.await(t, `Open +(\S+)/demo\n`)[1]
 	require.Contains(t, d.stdout.String(), "client bilal, provider quinn and every ADMIN")
-	require.Contains(t, get(t, at+"/demo"), "<title>pgbell demo</title>")
+	require.Contains(t, get(t, at+"/demo"), "<title>pgbell</title>")
 	tokens := logins(t, at)
 
 	clients := make(map[string]*client)

@@ -1,13 +1,9 @@
 package demo
 
 import (
-	_ "embed"
 	"encoding/json"
 	"net/http"
 )
-
-//go:embed page.html
-var page []byte
 
 // Login is a person with a token to log in with. The page offers those who are
 // Suggested first.
@@ -17,14 +13,10 @@ type Login struct {
 	Suggested bool   `json:"suggested,omitempty"`
 }
 
-// Handle adds the demo's page at /demo. Logins is asked at each visit. Whoever
-// opens the page may become anybody: it is for sample data alone.
-func Handle(mux *http.ServeMux, logins func() ([]Login, error)) {
-	mux.HandleFunc("GET /demo", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'")
-		_, _ = w.Write(page) // the browser is gone if this fails
-	})
+// HandlePeople adds /demo/people, the people whom a visitor may choose to be.
+// Logins is asked at each visit. Whoever reaches it may become anybody: it is
+// for sample data alone.
+func HandlePeople(mux *http.ServeMux, logins func() ([]Login, error)) {
 	mux.HandleFunc("GET /demo/people", func(w http.ResponseWriter, _ *http.Request) {
 		all, err := logins()
 		if err != nil {
@@ -33,6 +25,6 @@ func Handle(mux *http.ServeMux, logins func() ([]Login, error)) {
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(all) // as above
+		_ = json.NewEncoder(w).Encode(all) // the browser is gone if this fails
 	})
 }

@@ -46,19 +46,9 @@ func (t Traffic) Run(ctx context.Context) error {
 	if t.Logger == nil {
 		t.Logger = slog.New(slog.DiscardHandler)
 	}
-	config, err := pgxpool.ParseConfig(t.URL)
+	pool, err := Open(ctx, t.URL, t.Workers)
 	if err != nil {
-		return fmt.Errorf("connect the simulated application: %w", err)
-	}
-	config.MaxConns = int32(t.Workers)
-	config.ConnConfig.RuntimeParams["application_name"] = Role
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, `SET ROLE `+Role+`; SET search_path = public`)
 		return err
-	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
-		return fmt.Errorf("connect the simulated application: %w", err)
 	}
 	defer pool.Close()
 

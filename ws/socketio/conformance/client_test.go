@@ -28,9 +28,10 @@ func TestClient(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	run := exec.CommandContext(ctx, node, "--test", "--test-reporter=spec", "client.test.js")
+	run := exec.CommandContext(ctx, node, "--test-reporter=spec", "client.test.js")
 	run.Dir = "testdata"
 	run.Env = append(os.Environ(), "SERVER_URL="+url)
+	run.WaitDelay = 5 * time.Second
 	out, err := run.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Contains(t, string(out), "fail 0")

@@ -1,7 +1,7 @@
 // What socket.io-client does against this server, over each transport. The Go
-// test beside starts the server and runs this file with node --test.
+// test beside starts the server and runs this file with node.
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { after, describe, it } from "node:test";
 import { io, Manager } from "socket.io-client";
 
 const url = process.env.SERVER_URL;
@@ -65,24 +65,24 @@ for (const [way, transport] of Object.entries(ways)) {
 
     it("tells why a namespace is closed", async () => {
       const manager = new Manager(url, { reconnectionDelay: 10, ...transport });
+      after(() => manager._close());
       for (const [name, message] of [["/no", "Auth failed (custom namespace)"], ["/nowhere", "Invalid namespace"]]) {
         const [err] = await next(manager.socket(name), "connect_error");
         assert.equal(err.message, message);
       }
       const foo = manager.socket("/foo"); // the connection is still good
       await next(foo, "connect");
-      manager._close();
     });
 
     it("leaves one namespace and keeps another", async () => {
       const manager = new Manager(url, { ...transport });
+      after(() => manager._close());
       const [main, foo] = [manager.socket("/"), manager.socket("/foo")];
       await Promise.all([next(main, "connect"), next(foo, "connect")]);
       foo.disconnect();
       assert.equal(await main.emitWithAck("echo", "here"), "here");
       foo.connect();
       await next(foo, "connect");
-      manager._close();
     });
 
     it("recovers after its connection broke", connected("/", {}, async (socket) => {
@@ -120,17 +120,20 @@ for (const [way, transport] of Object.entries(ways)) {
 
 it("moves from polling to websocket and loses nothing", { timeout: 30_000 }, async () => {
   const socket = io(url, { forceNew: true });
-  const sent = [];
-  const answers = [];
-  let moved = false;
-  socket.io.engine.once("upgrade", () => { moved = true; });
-  for (let i = 0; !moved || i % 100; i++) {
-    sent.push(i);
-    socket.emit("echo", i, (n) => answers.push(n));
-    await new Promise(setImmediate);
+  try {
+    const sent = [];
+    const answers = [];
+    let moved = false;
+    socket.io.engine.once("upgrade", () => { moved = true; });
+    for (let i = 0; !moved || i % 100; i++) {
+      sent.push(i);
+      socket.emit("echo", i, (n) => answers.push(n));
+      await new Promise((resolve) => setTimeout(resolve, 2)); // the server takes 1000 a second
+    }
+    await socket.emitWithAck("echo", "last");
+    assert.deepEqual(answers, sent);
+    assert.equal(socket.io.engine.transport.name, "websocket");
+  } finally {
+    socket.disconnect();
   }
-  await socket.emitWithAck("echo", "last");
-  assert.deepEqual(answers, sent);
-  assert.equal(socket.io.engine.transport.name, "websocket");
-  socket.disconnect();
 });

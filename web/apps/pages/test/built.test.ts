@@ -1,0 +1,32 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '..', '..', '..');
+
+/** Every file below a directory, by its path. */
+function files(directory: string): Record<string, string> {
+  const all = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((f) => f.isFile());
+  return Object.fromEntries(
+    all
+      .map((f) => join(f.parentPath, f.name))
+      .sort()
+      .map((path) => [path.slice(directory.length), readFileSync(path, 'utf8')]),
+  );
+}
+
+test('the committed pages are what their source makes', () => {
+  const outDir = mkdtempSync(join(tmpdir(), 'pgbell-pages-'));
+  try {
+    // In a process of its own: here everything is built for tests.
+    const { NODE_ENV: _, ...env } = process.env;
+    const vite = join(root, 'node_modules', 'vite', 'bin', 'vite.js');
+    const args = [vite, 'build', join(root, 'apps', 'pages'), '--outDir', outDir, '--logLevel', 'error'];
+    execFileSync(process.execPath, args, { env });
+    expect(files(outDir), 'run npm run build:pages').toEqual(files(join(root, 'dist')));
+  } finally {
+    rmSync(outDir, { recursive: true, force: true });
+  }
+});

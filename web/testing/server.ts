@@ -1,0 +1,168 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import pg from 'pg';
+import { inject } from 'vitest';
+import { awaitOutput, stopProcess } from './process.js';
+
+/** A token that the server accepts, for so many seconds. */
+export function mint(sub: string, roles: string[] = [], seconds = 3600): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const iat = Math.floor(Date.now() / 1000);
+  const body = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub, roles, iat, exp: iat + seconds })}`;
+  return `${body}.${createHmac('sha256', inject('secret')).update(body).digest('base64url')}`;
+}
+
+let people = 0;
+
+/** A marketplace that belongs to one test: two clients and a provider of its own. */
+export interface Market {
+  client: string;
+  other: string;
+  provider: string;
+  sql: (text: string, values?: unknown[]) => Promise<pg.QueryResult>;
+  /** Books the provider, and returns the id. */
+  book: (price?: number) => Promise<number>;
+  close: () => Promise<void>;
+}
+
+export async function market(): Promise<Market> {
+  const db = new pg.Pool({ connectionString: inject('database'), max: 4 });
+  const tag = `${process.pid}-${Date.now().toString(36)}-${++people}`;
+  const client = `client-${tag}`;
+  const other = `other-${tag}`;
+  const provider = `provider-${tag}`;
+  const sql = (text: string, values?: unknown[]) => db.query(text, values);
+  await sql(
+    `INSERT INTO people (id, name, role) VALUES ($1, 'C', 'CLIENT'), ($2, 'O', 'CLIENT'), ($3, 'P', 'PROVIDER')`,
+    [client, other, provider],
+  );
+  return {
+    client,
+    other,
+    provider,
+    sql,
+    async book(price = 10) {
+      const { rows } = await sql(
+        `INSERT INTO bookings (client_id, provider_id, service, price, starts_at)
+         VALUES ($1, $2, 'Piano lesson', $3, '2030-01-01') RETURNING id`,
+        [client, provider, price],
+      );
+      return Number(rows[0].id);
+    },
+    close: () => db.end(),
+  };
+}
+
+/** A second server of the same database, to be killed and started again at the same address. */
+export class Node {
+  #child: ChildProcess | undefined;
+  #port = 0;
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  async start(): Promise<void> {
+    this.#child = spawn(
+      inject('binary'),
+      ['serve', '--listen', `127.0.0.1:${this.#port}`, '--log-format', 'text'],
+      {
+        cwd: '/',
+        env: { ...process.env, PGBELL_JWT_SECRET: inject('secret'), DATABASE_URL: inject('database') },
+      },
+    );
+    const said = await awaitOutput(this.#child, /http:\/\/[^\s"]+:(\d+)/);
+    this.#port = Number(said[1]);
+  }
+
+  async stop(signal?: NodeJS.Signals): Promise<void> {
+    if (this.#child) await stopProcess(this.#child, signal);
+  }
+}
+
+/** A TCP proxy that stands between a client and a server and misbehaves on demand. */
+export class FaultyProxy {
+  /** Whether bytes pass. While false both sides wait, as on a network that is gone without a word. */
+  flowing = true;
+  /** Requests that are refused by closing, by their first bytes. */
+  refuse: RegExp | undefined;
+  connections = 0;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  #port = 0;
+
+  constructor(target: string) {
+    const { hostname, port } = new URL(target);
+    this.#server = createServer((from) => {
+      this.connections++;
+      const to = connect(Number(port), hostname);
+      for (const [a, b] of [
+        [from, to],
+        [to, from],
+      ] as const) {
+        this.#sockets.add(a);
+        a.on('data', (chunk: Buffer) => {
+          if (a === from && this.refuse?.test(chunk.toString('latin1'))) return this.#end(from, to);
+          if (this.flowing) b.write(chunk);
+        });
+        a.on('error', () => {});
+        a.on('close', () => {
+          this.#sockets.delete(a);
+          b.destroy();
+        });
+      }
+    });
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  listen(): Promise<this> {
+    return new Promise((resolve) => {
+      this.#server.listen(0, '127.0.0.1', () => {
+        this.#port = (this.#server.address() as { port: number }).port;
+        resolve(this);
+      });
+    });
+  }
+
+  /** Cuts every connection, without a close frame. */
+  cut(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  close(): Promise<void> {
+    this.cut();
+    return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #end(...sockets: Socket[]): void {
+    for (const socket of sockets) socket.destroy();
+  }
+}
+
+/** Waits until something holds, which is looked at whenever the store changes. */
+export function until<S>(
+  store: { getState(): S; subscribe(changed: () => void): () => void },
+  holds: (state: S) => boolean,
+  patience = 20_000,
+): Promise<S> {
+  return new Promise((resolve, reject) => {
+    const look = () => {
+      const state = store.getState();
+      if (!holds(state)) return false;
+      clearTimeout(timer);
+      stop();
+      resolve(state);
+      return true;
+    };
+    const timer = setTimeout(() => {
+      stop();
+      reject(new Error(`it never held; in the end ${JSON.stringify(store.getState()).slice(0, 2000)}`));
+    }, patience);
+    const stop = store.subscribe(() => look());
+    queueMicrotask(look);
+  });
+}
