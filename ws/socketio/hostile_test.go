@@ -1,6 +1,7 @@
 package socketio
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -28,8 +29,8 @@ func TestHostile(t *testing.T) {
 	o := Options{
 		ConnectTimeout: 500 * time.Millisecond,
 		Engine: engineio.Options{
-			PingInterval: 300 * time.Millisecond, PingTimeout: 2 * time.Second, UpgradeTimeout: 300 * time.Millisecond,
-			WriteTimeout: 300 * time.Millisecond, CloseTimeout: 300 * time.Millisecond, ReadTimeout: 300 * time.Millisecond,
+			PingInterval: 300 * time.Millisecond, PingTimeout: 3 * time.Second, UpgradeTimeout: 300 * time.Millisecond,
+			WriteTimeout: 3 * time.Second, CloseTimeout: 300 * time.Millisecond, ReadTimeout: 300 * time.Millisecond,
 			QueueBytes: 64 << 10, MaxPayload: 64 << 10, MaxSockets: 1000,
 		},
 	}
@@ -48,6 +49,9 @@ func TestHostile(t *testing.T) {
 	})
 	good, _ := r.connect(t)
 	require.NoError(t, good.SetReadDeadline(time.Now().Add(time.Minute)))
+	reasons := make(chan Reason, 1)
+	s := r.Of("/").All().Sockets()[0]
+	stop := context.AfterFunc(s.Context(), func() { reasons <- Reason(context.Cause(s.Context()).Error()) })
 	before := heap()
 	var wg sync.WaitGroup
 	for range attackers {
@@ -74,7 +78,10 @@ func TestHostile(t *testing.T) {
 		}
 	}
 	close(over)
-	require.Positive(t, <-served)
+	if <-served == 0 {
+		t.Fatalf("the good client was cut: %s", <-reasons)
+	}
+	require.True(t, stop())
 	require.NoError(t, good.Close())
 	require.Eventually(t, func() bool { return r.Connections() == 0 }, patient, 10*time.Millisecond, "the last leave by their deadlines")
 	after := heap()

@@ -1,7 +1,7 @@
 // What socket.io-client does against this server, over each transport. The Go
 // test beside starts the server and runs this file with node.
 import assert from "node:assert/strict";
-import { after, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { io, Manager } from "socket.io-client";
 
 const url = process.env.SERVER_URL;
@@ -63,9 +63,9 @@ for (const [way, transport] of Object.entries(ways)) {
       assert.equal(handshake.auth.token, "t");
     }));
 
-    it("tells why a namespace is closed", async () => {
+    it("tells why a namespace is closed", async (t) => {
       const manager = new Manager(url, { reconnectionDelay: 10, ...transport });
-      after(() => manager._close());
+      t.after(() => manager._close());
       for (const [name, message] of [["/no", "Auth failed (custom namespace)"], ["/nowhere", "Invalid namespace"]]) {
         const [err] = await next(manager.socket(name), "connect_error");
         assert.equal(err.message, message);
@@ -74,9 +74,9 @@ for (const [way, transport] of Object.entries(ways)) {
       await next(foo, "connect");
     });
 
-    it("leaves one namespace and keeps another", async () => {
+    it("leaves one namespace and keeps another", async (t) => {
       const manager = new Manager(url, { ...transport });
-      after(() => manager._close());
+      t.after(() => manager._close());
       const [main, foo] = [manager.socket("/"), manager.socket("/foo")];
       await Promise.all([next(main, "connect"), next(foo, "connect")]);
       foo.disconnect();
