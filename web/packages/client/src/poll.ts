@@ -87,8 +87,11 @@ export function openPoll(s: Surroundings, on: DoorEvents): Door {
   return {
     authenticate(fresh, cursor) {
       token = fresh;
-      if (ended || live) return; // The next question takes the new token.
-      at = cursor;
+      if (ended) return;
+      // A question that waits would end with the token it was asked with; any
+      // other is over soon, and the next one takes the new token.
+      if (live && !wait) return;
+      at ??= cursor;
       void ask();
     },
     check() {

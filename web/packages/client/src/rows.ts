@@ -130,7 +130,7 @@ class Replica<Row> extends LiveStore<RowsState<Row>> implements LiveRows<Row> {
         // succeed now.
         if (connected && !this.#connected && this.#error) this.#load();
         this.#connected = connected;
-        this.#tell();
+        this.#tellNow(); // That they may be stale is said at once.
       }),
       () => {
         this.#fetching?.abort();

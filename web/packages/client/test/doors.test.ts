@@ -242,6 +242,18 @@ describe('polling', () => {
     await pass(60_000);
     expect(net.request.headers.get('Authorization')).toBe(`Bearer ${fresh}`);
   });
+
+  test('asks a waiting question again with a new token', async () => {
+    const { bell } = await polling({ climbAfter: 10 ** 7 });
+    const waiting = net.request;
+    const fresh = paperToken('anna', 7200);
+    bell.setToken(() => fresh);
+    await settle();
+    expect(waiting.aborted).toBe(true);
+    expect(net.request.headers.get('Authorization')).toBe(`Bearer ${fresh}`);
+    expect(net.request.url.searchParams.get('cursor')).toBe('c0');
+    expect(statuses).toEqual(['connecting', 'polling']);
+  });
 });
 
 describe('falling back', () => {
