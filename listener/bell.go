@@ -30,7 +30,11 @@ func (s *session) asleep(ctx context.Context, due time.Time) error {
 		if n == nil || err != nil {
 			return err
 		}
-		if stale, err := s.ring(ctx, n); stale || err != nil {
+		stale, err := s.ring(ctx, n)
+		if err != nil {
+			return err
+		}
+		if err := s.look(ctx); stale || err != nil {
 			return err
 		}
 	}

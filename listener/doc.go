@@ -13,14 +13,14 @@
 //	        ▼                                          │ any error
 //	Run ─▶ connect ─▶ LISTEN ─▶ position ─▶ catch up ──┤
 //	                                            │      │
-//	     bells above the limit                  ▼      │
+//	     too many bells                         ▼      │
 //	   ┌──────────────────────────────────▶ Rounds ◀───┼──────┐
 //	   │                                      │        │      │
 //	   │                   load below the floor,       │      │
 //	   │                   lock taken, mark taken      │      │
 //	   │                                      ▼        │      │
 //	   │    all below the mark have ended  Settling ───┼──────┘
-//	   │   ┌──────────────────────────────────┘        │  bells above the limit
+//	   │   ┌──────────────────────────────────┘        │  too many bells
 //	   │   ▼                                           │
 //	   └ Asleep ───────────────────────────────────────┘
 //
@@ -42,7 +42,9 @@
 //     delivers it at once, without a query. Any other makes a read due, and so
 //     does the safety interval.
 //
-// load.go says when the load is for rounds and when for sleep. A gap in the log
+// Bells are too many above a limit, or when writers are seen to wait for each
+// other because they ring (queue.go). load.go says when the load is for rounds
+// and when for sleep. A gap in the log
 // changes the position, not the state.
 //
 // # The adaptive bell

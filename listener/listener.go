@@ -41,8 +41,9 @@ type Options struct {
 	SafetyInterval time.Duration
 
 	// RoundsAbove is how many transactions a second may ring before the
-	// listener silences the bell and goes on rounds. It sleeps again at half
-	// of that, or at less where the load comes in bursts. Default: 500.
+	// listener silences the bell and goes on rounds. It does so earlier if it
+	// sees writers wait for each other because they ring. It sleeps again at
+	// half of the rate, or at less where the load comes in bursts. Default: 500.
 	RoundsAbove float64
 
 	// RoundInterval is the least time between two rounds. Default: 2

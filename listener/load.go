@@ -11,13 +11,21 @@ import (
 // Above limit it is time for rounds, below floor for sleep. A sleep that ended
 // sooner than restful halves the floor, so a load that comes in bursts finds us
 // on rounds; one that lasted gives it back.
+//
+// The limit alone would not do. Where a commit takes long, writers that ring
+// wait for each other and never come up to it, although without the bell many
+// of them could commit at once. So while bells come we also look, now and then,
+// whether writers wait; see queue.go. If they do, it is time for rounds
+// whatever the rate, and for sleep at half of it.
 type load struct {
 	limit float64 // transactions a second
 	floor float64
 
-	rate  float64 // transactions a second, as of at
-	at    time.Time
-	slept time.Time // since when we sleep
+	rate    float64 // transactions a second, as of at
+	at      time.Time
+	slept   time.Time // since when we sleep
+	looked  time.Time // when we last looked whether writers wait
+	waiting float64   // writers that did, the earlier ones counting less
 }
 
 const (
@@ -27,6 +35,12 @@ const (
 	restful = time.Second
 	// lowest is the part of the limit below which the floor never falls.
 	lowest = 1.0 / 32
+	// lookInterval is the least time between two looks at who waits, and
+	// looksAbove how many bells a second are worth one.
+	lookInterval = 250 * time.Millisecond
+	looksAbove   = 15
+	// crowd is how many writers that wait make a queue.
+	crowd = 2
 )
 
 func newLoad(limit float64) load { return load{limit: limit, floor: limit / 2} }
@@ -42,15 +56,30 @@ func (l *load) now(now time.Time) float64 {
 	return l.rate * math.Exp(-float64(now.Sub(l.at))/float64(memory))
 }
 
-func (l *load) heavy(now time.Time) bool { return l.now(now) > l.limit }
+func (l *load) heavy(now time.Time) bool { return l.now(now) > l.limit || l.waiting >= crowd }
 func (l *load) light(now time.Time) bool { return l.now(now) < l.floor }
 
-func (l *load) sleep(now time.Time) { l.slept = now }
+// looks reports whether it is time to look whether writers wait.
+func (l *load) looks(now time.Time) bool {
+	return now.Sub(l.looked) >= lookInterval && l.now(now) > looksAbove
+}
+
+// saw notes that n writers waited.
+func (l *load) saw(n int, now time.Time) {
+	l.looked = now
+	l.waiting = l.waiting/2 + float64(n)
+}
+
+func (l *load) sleep(now time.Time) { l.slept, l.waiting = now, 0 }
 
 func (l *load) wake(now time.Time) {
 	if now.Sub(l.slept) < restful {
-		l.floor = max(l.floor/2, l.limit*lowest)
+		l.floor /= 2
 	} else {
 		l.floor = l.limit / 2
 	}
+	if l.waiting >= crowd {
+		l.floor = min(l.floor, l.now(now)/2)
+	}
+	l.floor = max(l.floor, l.limit*lowest)
 }
