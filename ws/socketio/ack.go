@@ -34,6 +34,10 @@ type Event struct {
 // WantsAck reports whether the client asked for an acknowledgement.
 func (e *Event) WantsAck() bool { return e.wantsAck }
 
+// AckID is what the client calls the acknowledgement that it asked for, if it
+// did; see [Namespace.EncodeAck].
+func (e *Event) AckID() (id uint64, ok bool) { return e.id, e.wantsAck }
+
 // Ack acknowledges the event, once, with arguments as [Socket.Emit] takes them.
 // It may be called after the handler has returned. The error is [ErrNoAck],
 // [ErrArguments] or [ErrClosed].

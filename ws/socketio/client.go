@@ -15,11 +15,11 @@ type client struct {
 	server    *Server
 	engine    *engineio.Socket
 	handshake Handshake
-	opened    time.Time
 
 	mu      sync.Mutex // guards what follows; taken before a namespace's
 	sockets []*Socket  // that connect or are connected
 	asked   bool       // a CONNECT came
+	empty   time.Time  // since when there are no sockets; zero: there are
 	closed  bool
 	partial *partial // the packet whose binary data is coming; only the reader changes it
 }
@@ -33,7 +33,7 @@ type partial struct {
 }
 
 func (s *Server) accept(engine *engineio.Socket, r *http.Request) engineio.Receiver {
-	return &client{server: s, engine: engine, handshake: s.o.Handshake(r), opened: time.Now()}
+	return &client{server: s, engine: engine, handshake: s.o.Handshake(r), empty: time.Now()}
 }
 
 // malformed ends the connection of a client that broke the protocol.
@@ -99,7 +99,7 @@ func (c *client) handle(p incoming, binary [][]byte) {
 	}
 	switch p.kind {
 	case typeDisconnect:
-		s.end(ClientDisconnect)
+		s.leave(ClientDisconnect)
 	case typeEvent:
 		s.receive(p, binary)
 	case typeAck:
@@ -132,13 +132,17 @@ func (c *client) Sweep(now time.Time) {
 	if !c.mu.TryLock() {
 		return
 	}
-	late := !c.closed && (!c.asked && now.Sub(c.opened) > timeout || c.partial != nil && now.Sub(c.partial.since) > timeout)
+	idle := !c.closed && !c.empty.IsZero() && now.Sub(c.empty) > timeout
+	late := !c.closed && (idle && !c.asked || c.partial != nil && now.Sub(c.partial.since) > timeout)
 	for _, s := range c.sockets {
 		s.sweep(now)
 	}
 	c.mu.Unlock()
-	if late {
+	switch {
+	case late:
 		c.malformed()
+	case idle:
+		c.engine.Close()
 	}
 }
 

@@ -3,9 +3,9 @@ package socketio
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/pgbell/pgbell/ws/socketio/engineio"
 )
@@ -39,7 +39,7 @@ func (c *client) connect(p incoming) {
 	var s *Socket
 	if n != nil && !twice && !full && !c.closed {
 		s = newSocket(c, n, p.auth)
-		c.sockets = append(c.sockets, s)
+		c.sockets, c.empty = append(c.sockets, s), time.Time{}
 	}
 	c.mu.Unlock()
 	switch {
@@ -48,7 +48,7 @@ func (c *client) connect(p incoming) {
 	case n == nil:
 		c.refuse(p.namespace, errNamespace)
 	case s != nil:
-		c.server.wg.Go(s.connect)
+		s.connect()
 	default:
 		c.refuse(p.namespace, errNamespaces)
 	}
@@ -66,59 +66,55 @@ func (c *client) refuse(namespace string, r *Refusal) {
 	}
 }
 
-// connect asks middleware and recoverer, and answers.
+// connect asks middleware, and then whoever decides.
 func (s *Socket) connect() {
-	defer close(s.ready)
 	n := s.namespace
-	ctx, cancel := context.WithTimeout(s.ctx, n.server.o.ConnectTimeout)
-	defer cancel()
-	session, err := n.admit(ctx, s)
-	if err != nil {
-		refusal := errMiddleware
-		_ = errors.As(err, &refusal)
-		if s.end(refused) {
-			s.client.refuse(n.name, refusal)
-		}
+	if n.admit != nil && len(n.middleware) == 0 {
+		n.admit(s)
 		return
 	}
+	n.server.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(s.ctx, n.server.o.ConnectTimeout)
+		defer cancel()
+		for _, check := range n.middleware {
+			if err := check(ctx, s); err != nil {
+				s.Refuse(err)
+				return
+			}
+		}
+		if n.admit == nil {
+			s.Accept(Session{})
+			return
+		}
+		n.admit(s)
+	})
+}
+
+// Refuse tells the client that it may not connect, which it takes as final. A
+// [*Refusal] is told to it; of another error it learns nothing. A socket that
+// was accepted is not refused any more.
+func (s *Socket) Refuse(err error) {
+	s.mu.Lock()
+	connected := s.connected
+	s.mu.Unlock()
+	if connected {
+		return
+	}
+	refusal := errMiddleware
+	_ = errors.As(err, &refusal)
+	if s.end(refused) {
+		s.client.refuse(s.namespace.name, refusal)
+	}
+}
+
+// Accept answers that the socket is connected, calls OnConnect and opens the
+// socket to events, both ways. It reports false if the socket is over, or was
+// accepted before.
+func (s *Socket) Accept(session Session) bool {
+	c, n := s.client, s.namespace
 	if session.ID == "" {
 		session.ID = rand.Text()
 	}
-	if s.establish(session) && n.onConnect != nil {
-		n.onConnect(s)
-	}
-}
-
-// admit asks whether the socket may connect, and as whom.
-func (n *Namespace) admit(ctx context.Context, s *Socket) (Session, error) {
-	for _, check := range n.middleware {
-		if err := check(ctx, s); err != nil {
-			return Session{}, err
-		}
-	}
-	if n.recoverer == nil {
-		return Session{}, nil
-	}
-	return n.recoverer.Restore(ctx, s, resumeOf(s.auth))
-}
-
-// resumeOf reads what a client that comes back adds to its auth. One that has
-// no offset has nothing to go on from, and asks for nothing.
-func resumeOf(auth json.RawMessage) Resume {
-	var asked struct {
-		PID    *string `json:"pid"`
-		Offset *string `json:"offset"`
-	}
-	if json.Unmarshal(auth, &asked) != nil || asked.PID == nil || asked.Offset == nil {
-		return Resume{}
-	}
-	return Resume{PID: *asked.PID, Offset: *asked.Offset}
-}
-
-// establish answers that the socket is connected and opens it to events. It
-// reports false if the socket is over already.
-func (s *Socket) establish(session Session) bool {
-	c, n := s.client, s.namespace
 	frame, err := header{kind: typeConnect, namespace: n.name}.object(struct {
 		ID  string `json:"sid"`
 		PID string `json:"pid,omitempty"`
@@ -132,10 +128,13 @@ func (s *Socket) establish(session Session) bool {
 		return false
 	}
 	s.mu.Lock()
-	s.id, s.recovered, s.connected = session.ID, session.Recovered, true
-	if s.offset == "" {
-		s.offset = session.Offset
+	if s.connected {
+		s.mu.Unlock()
+		c.mu.Unlock()
+		return false
 	}
+	s.id, s.recovered, s.connected = session.ID, session.Recovered, true
+	s.tells, s.offset = session.PID != "", session.Offset
 	c.engine.Send(frame)
 	s.mu.Unlock()
 	before := n.add(s)
@@ -145,5 +144,9 @@ func (s *Socket) establish(session Session) bool {
 		before.client.engine.Fail(engineio.TransportError)
 	}
 	n.server.o.Trace.connected(n.name, session.Recovered)
+	if n.onConnect != nil {
+		n.onConnect(s)
+	}
+	close(s.ready)
 	return true
 }

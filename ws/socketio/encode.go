@@ -17,7 +17,7 @@ var ErrReserved = errors.New("event name is reserved")
 type Packet struct {
 	// Frames are the packet and, after it, its binary data.
 	Frames []engineio.Frame
-	// Offset is the one that the packet tells the client, with a [Recoverer].
+	// Offset is the one that the packet tells the client.
 	// Empty: the packet tells none.
 	Offset string
 }

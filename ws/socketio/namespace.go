@@ -19,9 +19,10 @@ type Namespace struct {
 	middleware   []func(context.Context, *Socket) error
 	handlers     map[string]func(*Socket, *Event)
 	other        func(*Socket, *Event)
+	admit        func(*Socket)
 	onConnect    func(*Socket)
 	onDisconnect func(*Socket, Reason)
-	recoverer    Recoverer
+	onLeave      func(*Socket)
 
 	mu      sync.RWMutex // guards what follows, and the rooms of all sockets
 	sockets map[string]*Socket
@@ -46,9 +47,12 @@ func (n *Namespace) Use(check func(context.Context, *Socket) error) {
 	n.middleware = append(n.middleware, check)
 }
 
-// Recover lets clients come back as the sockets they were.
-// Default: every client that comes is a new one.
-func (n *Namespace) Recover(r Recoverer) { n.recoverer = r }
+// Admit sets what decides about each client that passed the middleware. It is
+// called on the connection's reader, or on the middleware's goroutine, and must
+// not block; then or later it calls [Socket.Accept] or [Socket.Refuse]. What it
+// holds for the socket it gives up when [Socket.Context] ends.
+// Default: every client is accepted as a new one.
+func (n *Namespace) Admit(f func(*Socket)) { n.admit = f }
 
 // OnConnect sets what is called for each accepted socket, before any of its
 // events is handled.
@@ -57,6 +61,12 @@ func (n *Namespace) OnConnect(f func(*Socket)) { n.onConnect = f }
 // OnDisconnect sets what is called when an accepted socket is over, once, after
 // OnConnect has returned. A handler of the socket may still run.
 func (n *Namespace) OnDisconnect(f func(*Socket, Reason)) { n.onDisconnect = f }
+
+// OnLeave sets what is called, before OnDisconnect, for a socket that ended on
+// purpose: its client left, or [Socket.Disconnect] was called. Its pid must not
+// restore anything any more. Nothing more of the connection is handled until it
+// returns, so it must not block.
+func (n *Namespace) OnLeave(f func(*Socket)) { n.onLeave = f }
 
 // On sets the handler of an event. A number's name is its JSON.
 func (n *Namespace) On(event string, f func(*Socket, *Event)) { n.handlers[event] = f }
@@ -76,9 +86,6 @@ func (n *Namespace) handle(s *Socket, e *Event) {
 
 // disconnected tells of the end of a socket that was accepted.
 func (n *Namespace) disconnected(s *Socket, r Reason) {
-	if n.recoverer != nil && r.final() {
-		n.recoverer.Forget(s)
-	}
 	if n.onDisconnect != nil {
 		n.onDisconnect(s, r)
 	}

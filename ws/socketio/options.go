@@ -20,8 +20,8 @@ type Options struct {
 	// memory. Default: everything that [Handshake] has.
 	Handshake func(*http.Request) Handshake
 
-	// ConnectTimeout is how long a new connection may stay without asking for
-	// a namespace, how long middleware and recovery may take, and how long the
+	// ConnectTimeout is how long a connection may stay without being in, or
+	// asking for, any namespace, how long middleware may take, and how long the
 	// binary data of one packet. Default: 45 s.
 	ConnectTimeout time.Duration
 	// AckTimeout is how long a client may take to acknowledge. Default: 30 s.

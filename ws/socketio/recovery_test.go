@@ -1,7 +1,6 @@
 package socketio
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// log is a stream of events with their positions as offsets, and a recoverer
-// over it.
+// log is a stream of events with their positions as offsets, and restores
+// sockets over it.
 type log struct {
 	pids *PIDs
 	n    *Namespace
@@ -26,7 +25,8 @@ func newLog(t *testing.T, n *Namespace) *log {
 	pids, err := NewPIDs([]byte("0123456789abcdef"))
 	require.NoError(t, err)
 	l := &log{pids: pids, n: n, gone: make(map[string]bool)}
-	n.Recover(l)
+	n.Admit(func(s *Socket) { n.server.wg.Go(func() { l.admit(s) }) })
+	n.OnLeave(l.forget)
 	return l
 }
 
@@ -45,33 +45,40 @@ func (l *log) publish(args ...any) error {
 	return nil
 }
 
-func (l *log) Restore(ctx context.Context, s *Socket, r Resume) (Session, error) {
+// admit accepts a socket, and writes what it missed before it hears what is new.
+func (l *log) admit(s *Socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := len(l.events)
-	if err := s.Join("live"); err != nil {
-		return Session{}, err
-	}
+	r := s.Resume()
 	pass, err := l.pids.Open(r.PID)
-	if err == nil && !l.gone[pass.ID] {
+	if err == nil && !l.gone[pass.ID] && r.Offset != "" {
 		offset, err := strconv.Atoi(r.Offset)
 		start, err2 := strconv.Atoi(pass.Start)
 		if err := errors.Join(err, err2); err != nil {
-			return Session{}, err
+			s.Refuse(err)
+			return
 		}
+		s.Accept(Session{ID: pass.ID, PID: r.PID, Offset: r.Offset, Recovered: true})
 		for _, p := range l.events[max(offset, start):] {
-			if err := s.WriteWhenRoom(ctx, p); err != nil {
-				return Session{}, err
+			if s.WriteWhenRoom(s.Context(), p) != nil {
+				return
 			}
 		}
-		return Session{ID: pass.ID, PID: r.PID, Offset: r.Offset, Recovered: true}, nil
+		_ = s.Join("live")
+		return
 	}
 	id := fmt.Sprintf("socket-%d-%d", now, len(l.n.To("live").Sockets()))
 	pid, err := l.pids.Seal(Pass{ID: id, Start: strconv.Itoa(now)})
-	return Session{ID: id, PID: pid, Offset: strconv.Itoa(now)}, err
+	if err != nil {
+		s.Refuse(err)
+		return
+	}
+	s.Accept(Session{ID: id, PID: pid, Offset: strconv.Itoa(now)})
+	_ = s.Join("live")
 }
 
-func (l *log) Forget(s *Socket) {
+func (l *log) forget(s *Socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.gone[s.ID()] = true
@@ -107,22 +114,21 @@ func TestRecovery(t *testing.T) {
 	again := r.dial(t)
 	require.NoError(t, l.publish("two"))
 	again.send(resume(first, "2"))
-	require.Equal(t, `42["event","two","3"]`, again.receive(), "replayed before the answer")
 	require.Equal(t, first, again.answer("40"))
+	require.Equal(t, `42["event","two","3"]`, again.receive(), "replayed after the answer")
 	w.ends()
 	require.Equal(t, Reason("transport error"), await(t, reasons))
 	s = await(t, sockets)
 	require.True(t, s.Recovered())
 	require.Equal(t, first.SID, s.ID())
-	require.Equal(t, "3", s.Offset())
 	require.Len(t, r.Of("/").All().Sockets(), 1)
 
 	// Nothing of before the session's start, whatever offset the client keeps.
 	third := r.dial(t)
 	third.send(resume(first, "0"))
+	require.Equal(t, first, third.answer("40"))
 	require.Equal(t, `42["event","one","2"]`, third.receive())
 	third.receive()
-	require.Equal(t, first, third.answer("40"))
 	again.ends()
 
 	// Without an offset there is nothing to go on from.
@@ -154,10 +160,10 @@ func TestReplayWaits(t *testing.T) {
 	}
 	w = r.dial(t)
 	w.send(resume(first, "0"))
+	require.Equal(t, first, w.answer("40"))
 	for i := range many {
 		require.Contains(t, w.receive(), fmt.Sprintf(`["event",%d,`, i))
 	}
-	require.Equal(t, first, w.answer("40"))
 
 	w = r.dial(t)
 	w.send(resume(first, "0"))

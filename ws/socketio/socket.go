@@ -27,9 +27,6 @@ const (
 	refused Reason = "refused"
 )
 
-// final reports whether nobody expects the socket back.
-func (r Reason) final() bool { return r == ClientDisconnect || r == ServerDisconnect }
-
 // Socket is one client in one namespace. All methods may be called at any time,
 // by many at once.
 type Socket struct {
@@ -42,7 +39,7 @@ type Socket struct {
 	auth      json.RawMessage
 	ctx       context.Context //nolint:containedctx // ends with the socket
 	cancel    context.CancelCauseFunc
-	ready     chan struct{} // closed when connecting has ended, either way
+	ready     chan struct{} // closed when OnConnect has returned
 
 	rooms []string // kept by the namespace
 
@@ -51,6 +48,7 @@ type Socket struct {
 	connected bool
 	recovered bool
 	over      bool
+	tells     bool   // an offset with every event
 	offset    string // that the client has, once all that waits is sent
 	acks      map[uint64]*pending
 	nextAck   uint64
@@ -82,6 +80,9 @@ func (s *Socket) Recovered() bool {
 // comes back includes pid and offset.
 func (s *Socket) Auth() json.RawMessage { return s.auth }
 
+// Resume is what a client that comes back asks for.
+func (s *Socket) Resume() Resume { return resumeOf(s.auth) }
+
 // Handshake is the request that opened the connection. It must not be changed.
 func (s *Socket) Handshake() *Handshake { return &s.client.handshake }
 
@@ -102,7 +103,7 @@ func (s *Socket) Context() context.Context { return s.ctx }
 func (s *Socket) Emit(event string, args ...any) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, err := s.namespace.encode(event, args, s.offset)
+	p, err := s.namespace.encode(event, args, s.tells, s.offset)
 	if err != nil {
 		return err
 	}
@@ -113,8 +114,9 @@ func (s *Socket) Emit(event string, args ...any) error {
 }
 
 // Write sends an encoded packet of the socket's namespace. It never blocks, and
-// reports false if the socket takes none any more. It may be called before the
-// socket is accepted: the client keeps what comes early until it is connected.
+// reports false if the socket takes none: any more, or before it is accepted. A
+// client keeps what comes before the answer until it is connected, however many
+// connections later.
 func (s *Socket) Write(p Packet) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,7 +124,7 @@ func (s *Socket) Write(p Packet) bool {
 }
 
 func (s *Socket) write(p Packet) bool {
-	if s.over || !s.client.engine.Send(p.Frames...) {
+	if s.over || !s.connected || !s.client.engine.Send(p.Frames...) {
 		return false
 	}
 	if p.Offset != "" {
@@ -143,6 +145,11 @@ func (s *Socket) WriteWhenRoom(ctx context.Context, p Packet) error {
 	return nil
 }
 
+// Flush waits until all that was written to the connection has left. It is for
+// those who keep a queue of their own. The error is [ErrClosed] or the
+// context's.
+func (s *Socket) Flush(ctx context.Context) error { return s.client.engine.Flush(ctx) }
+
 // Offset is the last one that the client was told, or will be.
 func (s *Socket) Offset() string {
 	s.mu.Lock()
@@ -151,9 +158,9 @@ func (s *Socket) Offset() string {
 }
 
 // Disconnect tells the client to leave the namespace, which it takes as final.
-// Its other namespaces stay. A socket that has a [Recoverer] is forgotten.
+// Its other namespaces stay.
 func (s *Socket) Disconnect() {
-	if s.end(ServerDisconnect) {
+	if s.leave(ServerDisconnect) {
 		text := header{kind: typeDisconnect, namespace: s.namespace.name}.append(nil)
 		s.client.engine.Send(engineio.TextMessage(text))
 	}
@@ -162,6 +169,18 @@ func (s *Socket) Disconnect() {
 // Close ends the connection, with all namespaces, once what waits was sent. The
 // client comes back by itself, and may recover.
 func (s *Socket) Close() { s.client.engine.Close() }
+
+// Abort ends the connection, with all namespaces, at once.
+func (s *Socket) Abort() { s.client.engine.Abort() }
+
+// leave is an end on purpose: nobody expects the socket back.
+func (s *Socket) leave(r Reason) bool {
+	first := s.end(r)
+	if first && s.namespace.onLeave != nil {
+		s.namespace.onLeave(s)
+	}
+	return first
+}
 
 // end is the end of the socket; the first caller gets true.
 func (s *Socket) end(r Reason) bool {
@@ -173,6 +192,9 @@ func (s *Socket) end(r Reason) bool {
 		return false
 	}
 	c.sockets = slices.Delete(c.sockets, i, i+1)
+	if len(c.sockets) == 0 {
+		c.empty = time.Now()
+	}
 	s.mu.Lock()
 	s.over = true // before it is removed, so that it joins no room any more
 	connected, acks := s.connected, s.acks
@@ -181,7 +203,7 @@ func (s *Socket) end(r Reason) bool {
 	c.mu.Unlock()
 	n.remove(s) // after it was added, for that happens with the client locked
 	s.cancel(errors.New(string(r)))
-	if !connected && len(acks) == 0 {
+	if !connected {
 		return true
 	}
 	n.server.wg.Go(func() {
@@ -189,9 +211,7 @@ func (s *Socket) end(r Reason) bool {
 		for _, a := range acks {
 			a.answer(nil, ErrClosed)
 		}
-		if connected {
-			n.disconnected(s, r)
-		}
+		n.disconnected(s, r)
 	})
 	return true
 }

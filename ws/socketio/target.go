@@ -27,28 +27,32 @@ func (t Target) Except(sockets ...*Socket) Target {
 	return t
 }
 
-// Emit sends an event, encoded once, or with a [Recoverer] once for each offset
-// that sockets have. The error is [ErrReserved] or [ErrArguments]. Sockets that
+// Emit sends an event, encoded once, or once for each offset that sockets have
+// which can be recovered. The error is [ErrReserved] or [ErrArguments]. Sockets that
 // take nothing any more are passed over.
 func (t Target) Emit(event string, args ...any) error {
-	encoded := make(map[string]Packet, 1)
+	type kind struct {
+		tells  bool
+		offset string
+	}
+	encoded := make(map[kind]Packet, 1)
 	var failed error
 	t.each(func(s *Socket) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		var offset string
-		if t.namespace.recoverer != nil {
-			offset = s.offset
+		k := kind{tells: s.tells}
+		if s.tells {
+			k.offset = s.offset
 		}
-		p, ok := encoded[offset]
+		p, ok := encoded[k]
 		if !ok {
 			if failed != nil {
 				return
 			}
-			if p, failed = t.namespace.encode(event, args, offset); failed != nil {
+			if p, failed = t.namespace.encode(event, args, k.tells, k.offset); failed != nil {
 				return
 			}
-			encoded[offset] = p
+			encoded[k] = p
 		}
 		s.write(p)
 	})
@@ -95,17 +99,24 @@ func (t Target) each(f func(*Socket)) {
 	}
 }
 
-// Encode encodes an event for [Socket.Write] and [Target.Write]. With a
-// [Recoverer], offset becomes the last argument: it says where the stream stands
-// after this event. Otherwise it is ignored. The error is [ErrReserved] or
-// [ErrArguments].
+// Encode encodes an event for [Socket.Write] and [Target.Write]. The offset, if
+// there is one, becomes the last argument: it says where the stream stands after
+// this event, to sockets that can be recovered. To these a packet without one
+// must not have a string as its last argument, for they would take that for one.
+// The error is [ErrReserved] or [ErrArguments].
 func (n *Namespace) Encode(offset, event string, args ...any) (Packet, error) {
-	return n.encode(event, args, offset)
+	return n.encode(event, args, offset != "", offset)
 }
 
-func (n *Namespace) encode(event string, args []any, offset string) (Packet, error) {
+// EncodeAck encodes an acknowledgement for [Socket.Write]; id is that of
+// [Event.AckID]. The error is [ErrArguments].
+func (n *Namespace) EncodeAck(id uint64, args ...any) (Packet, error) {
+	return header{namespace: n.name, id: id, hasID: true}.ack(args)
+}
+
+func (n *Namespace) encode(event string, args []any, tells bool, offset string) (Packet, error) {
 	h := header{namespace: n.name}
-	if n.recoverer == nil {
+	if !tells {
 		return h.event(event, args)
 	}
 	p, err := h.event(event, args, offset)

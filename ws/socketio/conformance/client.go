@@ -25,7 +25,8 @@ func newClient() (*socketio.Server, error) {
 		return nil, err
 	}
 	for _, name := range []string{"/", "/foo", "/timeout_socket", "/valid", "/asd", "/abc", "/no"} {
-		server.Of(name).Recover(recoverer)
+		server.Of(name).Admit(recoverer.admit)
+		server.Of(name).OnLeave(recoverer.forget)
 	}
 	id := func(s *socketio.Socket, e *socketio.Event) { _ = e.Ack(s.ID()) }
 	server.Of("/foo").On("getId", id)
@@ -170,21 +171,27 @@ func newRecoverer() (*recoverer, error) {
 	return &recoverer{pids: pids, forgotten: make(map[string]bool)}, err
 }
 
-// Restore implements [socketio.Recoverer].
-func (r *recoverer) Restore(_ context.Context, s *socketio.Socket, asked socketio.Resume) (socketio.Session, error) {
+// admit accepts a socket as the one it was, if it was one.
+func (r *recoverer) admit(s *socketio.Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	asked := s.Resume()
 	pass, err := r.pids.Open(asked.PID)
-	if err == nil && pass.Subject == s.Namespace().Name() && !r.forgotten[pass.ID] {
-		return socketio.Session{ID: pass.ID, PID: asked.PID, Offset: asked.Offset, Recovered: true}, nil
+	if err == nil && asked.Offset != "" && pass.Subject == s.Namespace().Name() && !r.forgotten[pass.ID] {
+		s.Accept(socketio.Session{ID: pass.ID, PID: asked.PID, Offset: asked.Offset, Recovered: true})
+		return
 	}
 	pass = socketio.Pass{ID: rand.Text(), Subject: s.Namespace().Name(), Issued: time.Now()}
 	pid, err := r.pids.Seal(pass)
-	return socketio.Session{ID: pass.ID, PID: pid, Offset: "start"}, err
+	if err != nil {
+		s.Refuse(err)
+		return
+	}
+	s.Accept(socketio.Session{ID: pass.ID, PID: pid, Offset: "start"})
 }
 
-// Forget implements [socketio.Recoverer].
-func (r *recoverer) Forget(s *socketio.Socket) {
+// forget keeps a socket that left from coming back.
+func (r *recoverer) forget(s *socketio.Socket) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forgotten[s.ID()] = true

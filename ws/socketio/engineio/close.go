@@ -28,7 +28,10 @@ func (s *Socket) failLocked(r Reason) {
 	s.endLocked(r)
 }
 
-// abort ends the socket at once.
+// Abort ends the socket at once, without a word to the client. It does not
+// block.
+func (s *Socket) Abort() { s.abort(TransportError) }
+
 func (s *Socket) abort(r Reason) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

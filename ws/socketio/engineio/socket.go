@@ -104,13 +104,26 @@ func sizeOf(frames []Frame) (n int) {
 // the queue is empty. It is for those who have much to send and can wait, such
 // as a replay. The error is [ErrClosed] or the context's.
 func (s *Socket) WaitForRoom(ctx context.Context, size int) error {
+	return s.waitUntil(ctx, func() bool { return s.bytes == 0 || s.bytes+size <= s.server.o.QueueBytes/2 })
+}
+
+// Flush waits until all that was sent has left: by WebSocket it was written, by
+// polling it was the answer to a request. It is for those who keep a queue of
+// their own. The error is [ErrClosed] or the context's.
+func (s *Socket) Flush(ctx context.Context) error {
+	return s.waitUntil(ctx, func() bool { return s.bytes == 0 })
+}
+
+// waitUntil waits for something that comes true when frames leave. It is asked
+// with the mutex held.
+func (s *Socket) waitUntil(ctx context.Context, happened func() bool) error {
 	for {
 		s.mu.Lock()
 		if s.ended {
 			s.mu.Unlock()
 			return ErrClosed
 		}
-		if s.bytes == 0 || s.bytes+size <= s.server.o.QueueBytes/2 {
+		if happened() {
 			s.mu.Unlock()
 			return nil
 		}
