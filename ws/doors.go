@@ -14,6 +14,7 @@ const (
 	TransportWebSocket = "websocket"
 	TransportEvents    = "sse"
 	TransportPoll      = "poll"
+	TransportSocketIO  = "socketio"
 )
 
 // place is one of the connections that there may be, and whose it is.

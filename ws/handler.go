@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pgbell/pgbell/ws/auth"
+	"github.com/pgbell/pgbell/ws/socketio"
 )
 
 // HandlerOptions of a [Handler].
@@ -47,6 +49,10 @@ type HandlerOptions struct {
 	// Rows answers GET /api/rows/{type}. Default: none, there is nothing at
 	// that address.
 	Rows RowReader
+	// Recovery seals the sessions of Socket.IO clients, by which they recover
+	// on any node that has the same secret. Default: none, each of their
+	// connections is a new session.
+	Recovery *socketio.PIDs
 }
 
 // Handler serves a hub over HTTP:
@@ -60,6 +66,7 @@ type HandlerOptions struct {
 //	/api/events/cookie    a token for EventSource, which cannot send headers
 //	GET /api/socket       the state of the server
 //	POST /api/socket      publishes
+//	/socket.io/           the stream for clients of Socket.IO
 //	GET /api/socket/errors  what clients were told
 //
 // Errors are JSON, {code, message, retryable, action}.
@@ -68,6 +75,7 @@ type Handler struct {
 	o        HandlerOptions
 	mux      *http.ServeMux
 	upgrader websocket.Upgrader
+	sockets  *socketDoor
 
 	requests *throttle // those that are no connections, by user
 
@@ -104,8 +112,21 @@ func NewHandler(hub *Hub, o HandlerOptions) *Handler {
 	}
 	h.serveEvents()
 	h.serveSocket()
+	h.serveSocketIO()
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, errNotFound) })
 	return h
+}
+
+// Run keeps the deadlines of Socket.IO connections until ctx ends. It then drops
+// them and returns nil once all are gone. A handler runs once, as long as its
+// hub does.
+func (h *Handler) Run(ctx context.Context) error { return h.sockets.server.Run(ctx) }
+
+// Drain drains the hub, and closes the Socket.IO connections that have no
+// session. It returns as [Hub.Drain] does.
+func (h *Handler) Drain(ctx context.Context) error {
+	err := h.hub.Drain(ctx)
+	return errors.Join(err, h.sockets.server.Drain(ctx))
 }
 
 // ServeHTTP implements [http.Handler].

@@ -14,8 +14,7 @@ import (
 // the session's reader alone.
 func (s *session) handle(message []byte) {
 	s.hub.o.Trace.received(len(message))
-	if !s.allow() {
-		s.fail(errRateLimited, nil)
+	if !s.mayAsk() {
 		return
 	}
 	r, err := decodeRequest(message)
@@ -23,6 +22,21 @@ func (s *session) handle(message []byte) {
 		s.fail(errBadRequest.because(err.Error()), r.ID)
 		return
 	}
+	s.do(r)
+}
+
+// mayAsk reports whether the client may send a message now. One that may not is
+// cut off.
+func (s *session) mayAsk() bool {
+	if !s.allow() {
+		s.fail(errRateLimited, nil)
+		return false
+	}
+	return true
+}
+
+// do does what a client asks for, and answers.
+func (s *session) do(r request) {
 	ctx, cancel := context.WithTimeout(s.hub.ctx, s.hub.o.RequestTimeout)
 	defer cancel()
 	if r.Event == "authenticate" {
@@ -75,6 +89,10 @@ const maxRoomName = 256
 // authenticate verifies a token and lets its bearer in. A session that has an
 // identity survives when a new token cannot be verified now.
 func (s *session) authenticate(ctx context.Context, token, cursor string, id json.RawMessage) {
+	if cursor == "" {
+		cursor = s.resume
+	}
+	s.resume = ""
 	identity, refused := s.hub.verify(ctx, s.address, token)
 	if refused == nil {
 		s.admit(identity, cursor, id)
@@ -210,18 +228,21 @@ func keeps(room string, had, now auth.Identity) bool {
 }
 
 // welcome is the data of authenticated. The caller holds the mutex.
-func (s *session) welcome(recovered bool) any {
+func (s *session) welcome(recovered bool) welcomeData {
 	roles := s.identity.Roles
 	if roles == nil {
 		roles = []string{}
 	}
-	return struct {
-		UserID    string    `json:"userId"`
-		Roles     []string  `json:"roles"`
-		Session   string    `json:"session"`
-		ExpiresAt time.Time `json:"expiresAt"`
-		Recovered bool      `json:"recovered"`
-	}{s.identity.UserID, roles, s.id, s.identity.ExpiresAt.UTC(), recovered}
+	return welcomeData{s.identity.UserID, roles, s.id, s.identity.ExpiresAt.UTC(), recovered}
+}
+
+// welcomeData is the data of authenticated.
+type welcomeData struct {
+	UserID    string    `json:"userId"`
+	Roles     []string  `json:"roles"`
+	Session   string    `json:"session"`
+	ExpiresAt time.Time `json:"expiresAt"`
+	Recovered bool      `json:"recovered"`
 }
 
 // tokenRooms are the rooms that a session is in by its token alone.

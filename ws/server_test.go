@@ -51,7 +51,8 @@ func (a tokens) Verify(_ context.Context, token string) (auth.Identity, error) {
 // server is a hub on a real socket, fed by the model.
 type server struct {
 	*feed
-	url string
+	url     string
+	handler *Handler
 }
 
 func serve(t testing.TB, o Options, ho HandlerOptions) *server {
@@ -63,8 +64,10 @@ func serve(t testing.TB, o Options, ho HandlerOptions) *server {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = hub.Run(ctx) })
-	h := httptest.NewServer(NewHandler(hub, ho))
-	s.url = h.URL
+	handler := NewHandler(hub, ho)
+	wg.Go(func() { _ = handler.Run(ctx) })
+	h := httptest.NewServer(handler)
+	s.url, s.handler = h.URL, handler
 	t.Cleanup(func() {
 		cancel()
 		wg.Wait()

@@ -35,9 +35,10 @@ type session struct {
 	whole bool
 
 	// requests limits the client's messages. Only the reader uses it and the
-	// next field.
+	// next two fields.
 	requests *rate.Limiter
 	counted  string // the user under whom the session is counted
+	resume   string // the cursor of a client that authenticates without one
 
 	mu       sync.Mutex // guards what follows; see rooms for the lock order
 	identity auth.Identity

@@ -81,7 +81,7 @@ func (h *Handler) errors(w http.ResponseWriter, _ *http.Request, id auth.Identit
 func (h *Hub) status() status {
 	s := status{
 		StartedAt: h.start.UTC().Truncate(time.Millisecond), UptimeSeconds: int64(h.now().Seconds()),
-		Connections: map[string]int{"total": 0, TransportWebSocket: 0, TransportEvents: 0, TransportPoll: 0},
+		Connections: map[string]int{"total": 0, TransportWebSocket: 0, TransportEvents: 0, TransportPoll: 0, TransportSocketIO: 0},
 		Users:       h.perUser.names(), Rooms: h.rooms.count(),
 	}
 	h.stream.lock()

@@ -6,7 +6,8 @@ import "time"
 // call the hub; several may be called at once. A nil *Trace observes nothing.
 type Trace struct {
 	// Opened is called for each connection accepted, with the door it came
-	// through: [TransportWebSocket], [TransportEvents] or [TransportPoll].
+	// through: [TransportWebSocket], [TransportEvents], [TransportPoll] or
+	// [TransportSocketIO].
 	Opened func(transport string)
 	// Closed is called when a connection is over, with its door, the close code
 	// sent or received (1006 if neither) and how long it lasted.

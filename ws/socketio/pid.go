@@ -23,6 +23,11 @@ type Pass struct {
 	Subject string `json:"u,omitempty"`
 	// Start is the offset at which the session began; nothing older is its.
 	Start string `json:"s,omitempty"`
+	// Prior tells the offset that the client had when the session began. As
+	// long as it still has that one it was told nothing in this session.
+	Prior string `json:"p,omitempty"`
+	// Anew is a session that began with a reset.
+	Anew bool `json:"a,omitempty"`
 	// Issued is when.
 	Issued time.Time `json:"t"`
 }
