@@ -74,7 +74,7 @@ var follow = []Grant{
 
 // serve is what a server needs besides.
 var serve = []Grant{
-	{"SELECT", "TABLE", ours, "bell_key", "tell true bells from forged ones"},
+	{"SELECT", "TABLE", ours, "bell_key", "tell true bells from forged ones, and seal the sessions of Socket.IO clients"},
 	{"SELECT", "TABLE", ours, "revocations", "refuse revoked tokens"},
 	{"EXECUTE", "FUNCTION", ours, "settle_owner_moves()", "tell owners whose rows changed while they changed hands"},
 	{"EXECUTE", "FUNCTION", ours, "release_canary(text, bigint)", "answer /readyz"},

@@ -20,6 +20,7 @@ import (
 	"github.com/pgbell/pgbell/triggers"
 	"github.com/pgbell/pgbell/ws"
 	"github.com/pgbell/pgbell/ws/auth"
+	"github.com/pgbell/pgbell/ws/socketio"
 )
 
 // stopTimeout bounds an orderly end. What is not done by then is cut off.
@@ -112,8 +113,9 @@ func (s *server) run(ctx context.Context) (err error) {
 		Logger: s.logger,
 		Trace:  m.listenerTrace(),
 	}))
+	doors := ws.NewHandler(hub, s.handlerOptions(rowReader{rows}, publisher{reads}, recovery(ctx, pool, s.settings.SocketIO, s.logger)))
 	web := &http.Server{
-		Handler:           s.handler(hub, rowReader{rows}, publisher{reads}, m),
+		Handler:           s.routes(doors, m),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
@@ -125,6 +127,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	defer stop()
 	g, work := errgroup.WithContext(work)
 	g.Go(func() error { return hub.Run(work) })
+	g.Go(func() error { return doors.Run(work) })
 	g.Go(func() error { return stream.Run(work) })
 	g.Go(func() error { return s.verifier.Run(work) })
 	g.Go(func() error { return every(work, db.RotateEvery, rotate(pool, m, s.logger)) })
@@ -146,19 +149,19 @@ func (s *server) run(ctx context.Context) (err error) {
 	case <-ctx.Done():
 	case <-work.Done():
 	}
-	s.drain(ctx, web, hub)
+	s.drain(ctx, web, doors)
 	stop()
 	return g.Wait()
 }
 
 // drain lets clients go in peace.
-func (s *server) drain(ctx context.Context, web *http.Server, hub *ws.Hub) {
+func (s *server) drain(ctx context.Context, web *http.Server, doors *ws.Handler) {
 	s.logger.Info("stopping")
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	var g errgroup.Group
 	g.Go(func() error { return web.Shutdown(ctx) })
-	g.Go(func() error { return hub.Drain(ctx) })
+	g.Go(func() error { return doors.Drain(ctx) })
 	if err := g.Wait(); err != nil {
 		s.logger.Warn("some connections are cut off", "error", err)
 		_ = web.Close() // whatever it says, they are gone now
@@ -246,9 +249,8 @@ func (s *server) debounce() map[string]time.Duration {
 	return windows
 }
 
-func (s *server) handler(hub *ws.Hub, rows ws.RowReader, publishing ws.Publisher, m *metrics) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/", ws.NewHandler(hub, ws.HandlerOptions{
+func (s *server) handlerOptions(rows ws.RowReader, publishing ws.Publisher, recovery *socketio.PIDs) ws.HandlerOptions {
+	return ws.HandlerOptions{
 		Origins:       s.settings.Origins,
 		ClientAddress: ws.ForwardedAddress(s.settings.TrustedProxies),
 		AdminRoles:    s.settings.API.AdminRoles,
@@ -257,7 +259,14 @@ func (s *server) handler(hub *ws.Hub, rows ws.RowReader, publishing ws.Publisher
 		Version:       versionName(),
 		ReadyWithin:   readyWithin,
 		Rows:          rows,
-	}))
+		Recovery:      recovery,
+	}
+}
+
+// routes is all that is served.
+func (s *server) routes(doors http.Handler, m *metrics) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", doors)
 	mux.Handle("GET /metrics", m.handler())
 	if s.pages != nil {
 		s.pages(mux)

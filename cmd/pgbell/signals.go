@@ -12,6 +12,7 @@ import (
 	"github.com/pgbell/pgbell/db"
 	"github.com/pgbell/pgbell/listener"
 	"github.com/pgbell/pgbell/ws"
+	"github.com/pgbell/pgbell/ws/socketio"
 )
 
 // revocations reads what is revoked in the words of package ws.
@@ -34,6 +35,25 @@ func canary(pool *pgxpool.Pool) func(context.Context, string, int64) error {
 	return func(ctx context.Context, node string, flight int64) error {
 		return db.ReleaseCanary(ctx, pool, node, flight)
 	}
+}
+
+// recovery is what seals the sessions of Socket.IO clients, with a secret that
+// all nodes have from the database. Without one nothing is recovered.
+func recovery(ctx context.Context, pool *pgxpool.Pool, o config.SocketIO, logger *slog.Logger) *socketio.PIDs {
+	if o.Recovery == "off" {
+		return nil
+	}
+	secret, err := db.NodeSecret(ctx, pool)
+	if err != nil {
+		logger.WarnContext(ctx, "Socket.IO clients do not recover", "error", err)
+		return nil
+	}
+	pids, err := socketio.NewPIDs(secret)
+	if err != nil {
+		logger.WarnContext(ctx, "Socket.IO clients do not recover", "error", err)
+		return nil
+	}
+	return pids
 }
 
 // warmStart is where the stream begins, such that it fills the window of a node

@@ -31,6 +31,7 @@ type Settings struct {
 	// Default: none, the address of the TCP connection counts.
 	TrustedProxies []netip.Prefix
 	API            API
+	SocketIO       SocketIO
 	Limits         Limits
 	Window         Window
 	Log            Log
@@ -67,6 +68,13 @@ type API struct {
 	AdminRoles []string
 	// ServiceRoles may publish, and see who is connected. Default: none.
 	ServiceRoles []string
+}
+
+// SocketIO says how Socket.IO clients are served.
+type SocketIO struct {
+	// Recovery is on or off: whether clients that come back go on where they
+	// were. Default "on".
+	Recovery string
 }
 
 // Limits bound what clients may take.
@@ -136,6 +144,7 @@ var settings = []setting{
 	{key: "trusted_proxies", list: true, set: setTrustedProxies},
 	{key: "api.admin_roles", list: true, set: func(s *Settings, v []string) error { s.API.AdminRoles = v; return nil }},
 	{key: "api.service_roles", list: true, set: func(s *Settings, v []string) error { s.API.ServiceRoles = v; return nil }},
+	oneOf("socketio.recovery", func(s *Settings) *string { return &s.SocketIO.Recovery }, "on", "off"),
 	count("limits.max_connections", func(s *Settings) *int { return &s.Limits.MaxConnections }),
 	count("limits.per_address", func(s *Settings) *int { return &s.Limits.PerAddress }),
 	count("limits.per_user", func(s *Settings) *int { return &s.Limits.PerUser }),

@@ -67,17 +67,20 @@ func TestDoorSettings(t *testing.T) {
 		"PGBELL_TRUSTED_PROXIES":            "10.1.2.3/8, 192.0.2.1, fd00::/8",
 		"PGBELL_API_ADMIN_ROLES":            "ROOT,ADMIN",
 		"PGBELL_API_SERVICE_ROLES":          "SERVICE",
+		"PGBELL_SOCKETIO_RECOVERY":          "off",
 		"PGBELL_LIMITS_ATTEMPTS_PER_SECOND": "20",
 		"PGBELL_LIMITS_FAILURES_PER_SECOND": "0.5",
 		"PGBELL_LIMITS_MESSAGES_PER_SECOND": "5",
 	})))
 	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("fd00::/8")}, s.TrustedProxies)
 	require.Equal(t, config.API{AdminRoles: []string{"ROOT", "ADMIN"}, ServiceRoles: []string{"SERVICE"}}, s.API)
+	require.Equal(t, config.SocketIO{Recovery: "off"}, s.SocketIO)
 	require.InDelta(t, 20, s.Limits.AttemptsPerSecond, 0)
 	require.InDelta(t, 0.5, s.Limits.FailuresPerSecond, 0)
 	require.InDelta(t, 5, s.Limits.MessagesPerSecond, 0)
 	for key, value := range map[string]string{
 		"trusted_proxies": "a.example", "limits.attempts_per_second": "0", "limits.failures_per_second": "NaN", "limits.messages_per_second": "-1",
+		"socketio.recovery": "yes",
 	} {
 		require.Error(t, s.Set(key, value), key)
 	}
