@@ -255,15 +255,15 @@ func configuration(t *testing.T, text string) string {
 	return path
 }
 
-// pgDump finds the program beside the server's.
-func pgDump(t *testing.T) string {
+// postgresProgram finds a program beside the server's.
+func postgresProgram(t *testing.T, name string) string {
 	t.Helper()
-	if path, err := exec.LookPath("pg_dump"); err == nil {
+	if path, err := exec.LookPath(name); err == nil {
 		return path
 	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_dump")
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
 	require.NoError(t, err)
-	require.NotEmpty(t, found, "pg_dump is needed to see that nothing is left behind: install PostgreSQL's client programs")
+	require.NotEmpty(t, found, "%s is needed: install PostgreSQL's client programs", name)
 	return found[len(found)-1]
 }
 
@@ -271,7 +271,7 @@ func pgDump(t *testing.T) string {
 func dump(t *testing.T, url string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), pgDump(t), "--schema-only", "--dbname", url)
+	cmd := exec.CommandContext(t.Context(), postgresProgram(t, "pg_dump"), "--schema-only", "--dbname", url)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	require.NoError(t, cmd.Run(), errs.String())
 	// Newer versions fence a dump with a random word.

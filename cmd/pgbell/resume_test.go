@@ -253,7 +253,7 @@ func (s *shop) truth(t *testing.T, f *follower) []int64 {
 	t.Helper()
 	rows, err := s.conn.Query(t.Context(), `
 		SELECT id, xid::text::bigint FROM pgbell.events
-		 WHERE body ->> 'type' = 'booking' AND $1 IN (body -> 'owners' ->> 'client', body -> 'was' ->> 'client') ORDER BY id`, f.user)
+		 WHERE body ->> 'type' = 'booking' AND $1 IN (body -> 'owners' ->> 'client', body -> 'was' ->> 'client', body -> 'owners' ->> 'provider', body -> 'was' ->> 'provider') ORDER BY id`, f.user)
 	require.NoError(t, err)
 	var want []int64
 	var id, xid int64
