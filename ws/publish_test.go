@@ -156,7 +156,7 @@ func TestStatus(t *testing.T) {
 	require.Equal(t, http.StatusOK, code)
 	require.Equal(t, "v1", m["version"])
 	require.Equal(t, true, m["live"])
-	require.Equal(t, map[string]any{"total": 3.0, "websocket": 2.0, "sse": 1.0, "poll": 0.0}, m["connections"])
+	require.Equal(t, map[string]any{"total": 3.0, "websocket": 2.0, "sse": 1.0, "poll": 0.0, "socketio": 0.0}, m["connections"])
 	require.InDelta(t, 2, m["users"], 0)
 	require.InDelta(t, 3, m["rooms"], 0)
 	require.NotContains(t, m, "connected")

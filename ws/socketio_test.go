@@ -1,8 +1,10 @@
 package ws
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -61,9 +63,7 @@ func (c *ioClient) ask(auth map[string]any) {
 		if c.offset != "" {
 			resume["offset"] = c.offset
 		}
-		for k, v := range auth {
-			resume[k] = v
-		}
+		maps.Copy(resume, auth)
 		auth = resume
 	}
 	if auth == nil {
@@ -114,7 +114,7 @@ func (c *ioClient) next() (packet, error) {
 			c.write("3")
 			continue
 		}
-		i := strings.IndexAny(string(text), "[{")
+		i := bytes.IndexAny(text, "[{")
 		if i < 0 {
 			return packet{head: string(text)}, nil
 		}
@@ -300,7 +300,7 @@ func TestSocketIORecovers(t *testing.T) {
 	t.Parallel()
 	one := serve(t, Options{}, HandlerOptions{Recovery: pids(t)}).live()
 	other := serve(t, Options{}, HandlerOptions{Recovery: pids(t)})
-	other.feed.db = one.db
+	other.db = one.db
 	other.live()
 	change := func() {
 		one.db.insert("u")

@@ -105,7 +105,7 @@ func appendParts(b []byte, parts ...[]byte) []byte {
 // cutPart takes the first part off.
 func cutPart(b []byte) (part, rest []byte) {
 	n, head := binary.Uvarint(b)
-	end := head + int(n) //nolint:gosec // the length of a slice
+	end := head + int(n)
 	return b[head:end], b[end:]
 }
 
