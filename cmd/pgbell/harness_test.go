@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -253,27 +252,4 @@ func configuration(t *testing.T, text string) string {
 	path := filepath.Join(t.TempDir(), "pgbell.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	return path
-}
-
-// pgDump finds the program beside the server's.
-func pgDump(t *testing.T) string {
-	t.Helper()
-	if path, err := exec.LookPath("pg_dump"); err == nil {
-		return path
-	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/pg_dump")
-	require.NoError(t, err)
-	require.NotEmpty(t, found, "pg_dump is needed to see that nothing is left behind: install PostgreSQL's client programs")
-	return found[len(found)-1]
-}
-
-// dump is the schema of the database at url.
-func dump(t *testing.T, url string) string {
-	t.Helper()
-	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), pgDump(t), "--schema-only", "--dbname", url)
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	require.NoError(t, cmd.Run(), errs.String())
-	// Newer versions fence a dump with a random word.
-	return regexp.MustCompile(`(?m)^\\(un)?restrict .*$`).ReplaceAllString(out.String(), "")
 }
