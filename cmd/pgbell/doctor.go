@@ -103,7 +103,7 @@ func examineTriggers(ctx context.Context, conn *pgx.Conn, cfg *config.Config, wa
 	}
 	const apply = "pgbell triggers plan, then apply, as the role that owns schema pgbell"
 	changes, err := triggers.Verify(ctx, conn, watched)
-	if mistakes, ok := err.(interface{ Unwrap() []error }); ok {
+	if mistakes, ok := err.(interface{ Unwrap() []error }); ok && !errors.Is(err, triggers.ErrRole) {
 		for _, mistake := range mistakes.Unwrap() {
 			add(db.Error, oneLine(locate(cfg, errors.Join(mistake))), "correct the configuration")
 		}
