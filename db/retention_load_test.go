@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -31,9 +32,11 @@ INSERT INTO things SELECT i, 0, repeat('x', 200) FROM generate_series(0, 3) AS i
 type ring struct {
 	t       *testing.T
 	admin   *pgx.Conn
-	written atomic.Int64 // changes committed
+	permits chan struct{} // a change each, so that a slow machine has no more to read
+	written atomic.Int64  // changes committed
 	nodes   []*pgx.Conn
-	begins  []*pgbell.Snapshot // of each turn
+	begins  []*pgbell.Snapshot // of each turn but the first
+	counts  []int64            // changes committed by then
 	last    *pgbell.Snapshot   // of the reader that follows
 	read    int64              // events that it got
 }
@@ -44,22 +47,41 @@ func (r *ring) write(ctx context.Context, conn *pgx.Conn, id int) error {
 	if _, err := conn.Exec(ctx, "SET lock_timeout = '1s'"); err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
+	for {
+		select {
+		case <-r.permits:
+		case <-ctx.Done():
+			return nil
+		}
 		// What is begun is finished, so that the count is exact.
 		if _, err := conn.Exec(context.WithoutCancel(ctx), "UPDATE things SET n = n + 1 WHERE id = $1", id); err != nil {
 			return fmt.Errorf("write of row %d: %w", id, err)
 		}
 		r.written.Add(1)
 	}
-	return nil
 }
 
-// turn lets writers write for a while, follows them, and begins the next turn.
+// permit lets writers make n changes, or fewer if ctx ends.
+func (r *ring) permit(ctx context.Context, n int) {
+	for range n {
+		select {
+		case r.permits <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// turn lets writers write, follows them, and begins the next turn while they
+// go on.
 func (r *ring) turn() {
 	r.t.Helper()
-	enough := r.written.Load() + 300
-	require.Eventually(r.t, func() bool { return r.written.Load() >= enough }, time.Minute, time.Millisecond, "writers stand still")
+	ctx, cancel := context.WithTimeoutCause(r.t.Context(), time.Minute, errors.New("writers stand still"))
+	defer cancel()
+	r.permit(ctx, 300)
+	require.NoError(r.t, context.Cause(ctx))
 	r.follow()
+	defer r.busy()()
 	_, err := r.admin.Exec(r.t.Context(), "SELECT nextval('turns')")
 	require.NoError(r.t, err)
 	var next string
@@ -71,6 +93,15 @@ func (r *ring) turn() {
 		return ended
 	}, time.Minute, time.Millisecond)
 	r.begins = append(r.begins, position(r.t, r.admin).Snapshot())
+	r.counts = append(r.counts, r.written.Load())
+}
+
+// busy has writers write until what it returns is called.
+func (r *ring) busy() (rest func()) {
+	ctx, cancel := context.WithCancel(r.t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); r.permit(ctx, 1000) }()
+	return func() { cancel(); <-done }
 }
 
 func (r *ring) follow() {
@@ -82,6 +113,7 @@ func (r *ring) follow() {
 // rotate has every node try at once, again while nobody could.
 func (r *ring) rotate() (emptied int) {
 	r.t.Helper()
+	defer r.busy()()
 	for range 100 {
 		var did atomic.Int64
 		var busy atomic.Bool
@@ -111,6 +143,16 @@ func (r *ring) bytes() (n int64) {
 	return n
 }
 
+// small checks that the log is not larger than twice what the changes since the
+// begin of a turn take, and a megabyte for the pages that are not full. Each
+// change takes each bytes.
+func (r *ring) small(since int, each float64) {
+	r.t.Helper()
+	bytes := r.bytes() // first: meanwhile more is written
+	most := 2*each*float64(r.written.Load()-r.counts[since]) + 1<<20
+	require.Less(r.t, float64(bytes), most, "%d changes since the begin of the turn", r.written.Load()-r.counts[since])
+}
+
 // TestRetentionUnderLoad lets many turns pass under writers that never stop,
 // with three nodes, then with none, then with one. It has a server to itself,
 // see TestRotate.
@@ -119,7 +161,7 @@ func TestRetentionUnderLoad(t *testing.T) {
 	url := pgtest.Server(t).URL("postgres")
 	_, err := newMigrator(t, url).Up(t.Context())
 	require.NoError(t, err)
-	r := &ring{t: t, admin: pgtest.Connect(t, url)}
+	r := &ring{t: t, permits: make(chan struct{}), admin: pgtest.Connect(t, url)}
 	_, err = r.admin.Exec(t.Context(), moveTurns)
 	require.NoError(t, err)
 	_, err = triggers.Apply(t.Context(), r.admin, []triggers.Watch{{Table: triggers.Name{Schema: "public", Name: "things"}, Type: "thing", AllColumns: true}}, triggers.ApplyOptions{})
@@ -140,19 +182,15 @@ func TestRetentionUnderLoad(t *testing.T) {
 		r.nodes = append(r.nodes, pgtest.Connect(t, url))
 	}
 	const turns = 24
-	var largest int64
+	var each float64 // bytes of a change in the log
 	for n := range turns {
 		r.turn()
 		require.LessOrEqual(t, r.rotate(), 1, "the nodes agree on whose turn it is")
-		if n == 3 {
-			largest = r.bytes()
-		}
 		if n < 3 {
+			each = float64(r.bytes()) / float64(r.counts[n])
 			continue
 		}
-		// Each turn has about as many events: 300, and those of the time that
-		// the test itself took.
-		require.Less(t, r.bytes(), 4*largest, "turn %d", n)
+		r.small(n-2, each)
 		kept := r.begins[n-2]
 		_, events := readAll(t, r.admin, kept)
 		require.NotEmpty(t, events, "who was away for two turns gets what it missed")
@@ -170,7 +208,7 @@ func TestRetentionUnderLoad(t *testing.T) {
 	_, events := readAll(t, r.admin, begin)
 	require.GreaterOrEqual(t, int64(len(events)), r.read-before)
 	grown := r.bytes()
-	require.Greater(t, grown, bounded)
+	require.Greater(t, grown, int64(each*float64(r.read-before)/2), "nothing was emptied")
 
 	// With one again: within a round the log is as small as before.
 	r.nodes = r.nodes[:1]
@@ -178,13 +216,12 @@ func TestRetentionUnderLoad(t *testing.T) {
 		r.turn()
 		require.Equal(t, 1, r.rotate())
 	}
-	require.Less(t, r.bytes(), grown)
-	require.Less(t, r.bytes(), 4*largest)
+	r.small(len(r.counts)-3, each)
 
 	stop()
 	require.NoError(t, writers.Wait(), "a write failed")
 	r.follow()
 	require.Equal(t, r.written.Load(), r.read, "who follows gets each event once")
-	t.Logf("%d events in %d turns; the log has %d bytes after turn 3, %d after turn %d with nodes, %d after 8 turns without, %d in the end",
-		r.written.Load(), len(r.begins), largest, bounded, turns, grown, r.bytes())
+	t.Logf("%d events of %.0f bytes in %d turns; the log has %d bytes after %d turns with nodes, %d after 8 without, %d in the end",
+		r.written.Load(), each, len(r.begins), bounded, turns, grown, r.bytes())
 }
