@@ -76,8 +76,8 @@ type due struct {
 	UnlessAfter *time.Time
 }
 
-// errNotNow says that another node empties partitions, or that this one turned
-// out to hold a young event.
+// errNotNow says that another node empties partitions, or has emptied this one,
+// or that it turned out to hold a young event.
 var errNotNow = errors.New("not now")
 
 func (d due) empty(ctx context.Context, conn *pgx.Conn) (bytes int64, err error) {
@@ -105,8 +105,12 @@ func (d due) empty(ctx context.Context, conn *pgx.Conn) (bytes int64, err error)
 				return errNotNow
 			}
 		}
-		if err := tx.QueryRow(ctx, "SELECT pg_total_relation_size($1::text::regclass)", d.Partition).Scan(&bytes); err != nil {
+		var empty bool
+		if err := tx.QueryRow(ctx, "SELECT pg_total_relation_size($1::text::regclass), pg_relation_size($1::text::regclass) = 0", d.Partition).Scan(&bytes, &empty); err != nil {
 			return err
+		}
+		if empty {
+			return errNotNow // another node was faster
 		}
 		if _, err := tx.Exec(ctx, fmt.Sprintf(queryHorizon, d.Partition)); err != nil {
 			return err

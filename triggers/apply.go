@@ -45,13 +45,10 @@ func (o ApplyOptions) withDefaults() ApplyOptions {
 func Apply(ctx context.Context, conn *pgx.Conn, watches []Watch, o ApplyOptions) (*Plan, error) {
 	return carryOut(ctx, conn, o, func(tx pgx.Tx) (*Plan, error) {
 		r, err := resolve(ctx, tx, watches)
-		if err == nil {
-			err = r.check.err()
-		}
 		if err != nil {
 			return nil, err
 		}
-		return r.plan(), nil
+		return r.plan()
 	})
 }
 
@@ -64,7 +61,10 @@ func Remove(ctx context.Context, conn *pgx.Conn, o ApplyOptions) (*Plan, error) 
 			return nil, err
 		}
 		r := &resolution{check: new(checker), installed: installed}
-		return r.plan(), nil
+		if err := tx.QueryRow(ctx, "SELECT quote_ident(current_user)").Scan(&r.check.role); err != nil {
+			return nil, fmt.Errorf("look for the role: %w", err)
+		}
+		return r.plan()
 	})
 }
 

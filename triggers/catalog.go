@@ -18,7 +18,8 @@ type relation struct {
 	root        Name   // of a partition, the table that it is part of
 	partitions  []partition
 	children    []Name // by inheritance, at any depth
-	mayTrigger  bool   // we may create triggers on it
+	owner       string // the role that owns it
+	owned       bool   // we are that role, or a member of it
 	maySelect   bool   // we may read it
 	rowSecurity bool   // policies hide rows of it from us
 	columns     []column
@@ -41,6 +42,8 @@ type partition struct {
 	name    Name
 	sql     string
 	foreign bool // a foreign table
+	owner   string
+	owned   bool
 }
 
 // column is one column of a relation.
@@ -115,7 +118,7 @@ func readCatalog(ctx context.Context, q querier, names []Name) (*catalog, error)
 	r := new(relation)
 	_, err := pgx.ForEachRow(rows, []any{
 		&r.oid, &r.name.Schema, &r.name.Name, &r.sql, &r.kind, &r.persistence,
-		&r.root.Schema, &r.root.Name, &r.mayTrigger, &r.maySelect, &r.rowSecurity, &r.rewritten,
+		&r.root.Schema, &r.root.Name, &r.owner, &r.owned, &r.maySelect, &r.rowSecurity, &r.rewritten,
 	}, func() error {
 		found := *r
 		found.leading = make(map[string]bool)
@@ -131,7 +134,7 @@ func readCatalog(ctx context.Context, q querier, names []Name) (*catalog, error)
 	var part partition
 	var inherited bool
 	rows, _ = q.Query(ctx, childrenSQL, oids)
-	_, err = pgx.ForEachRow(rows, []any{&oid, &part.name.Schema, &part.name.Name, &part.sql, &part.foreign, &inherited}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&oid, &part.name.Schema, &part.name.Name, &part.sql, &part.foreign, &inherited, &part.owner, &part.owned}, func() error {
 		if r := byOID[oid]; inherited {
 			r.children = append(r.children, part.name)
 		} else {
@@ -193,7 +196,7 @@ func readCatalog(ctx context.Context, q querier, names []Name) (*catalog, error)
 const relationsSQL = `
 SELECT c.oid, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
        c.relkind::text, c.relpersistence::text, coalesce(root.nspname, ''), coalesce(root.relname, ''),
-       has_table_privilege(c.oid, 'TRIGGER'),
+       c.relowner::regrole::text, pg_has_role(c.relowner, 'USAGE'),
        has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
        row_security_active(c.oid),
        moving.count > 1 OR moving.self
@@ -222,7 +225,8 @@ WITH RECURSIVE below(top, oid) AS (
     UNION
     SELECT b.top, i.inhrelid FROM below AS b JOIN pg_inherits AS i ON i.inhparent = b.oid WHERE NOT i.inhdetachpending
 )
-SELECT b.top, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind = 'f', NOT c.relispartition
+SELECT b.top, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relkind = 'f', NOT c.relispartition,
+       c.relowner::regrole::text, pg_has_role(c.relowner, 'USAGE')
   FROM below AS b
   JOIN pg_class AS c ON c.oid = b.oid
   JOIN pg_namespace AS n ON n.oid = c.relnamespace

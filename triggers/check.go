@@ -19,6 +19,7 @@ var reservedTypes = []string{"user", "role"}
 // checker turns watches into targets and collects every mistake on the way.
 type checker struct {
 	catalog  *catalog
+	role     string // that is connected, as SQL writes it
 	errs     map[Name][]error
 	watching map[Name]bool // the tables of all watches
 	warnings []string
@@ -26,6 +27,33 @@ type checker struct {
 
 func (c *checker) fail(w Watch, format string, args ...any) {
 	c.errs[w.Table] = append(c.errs[w.Table], fmt.Errorf("%s: "+format, append([]any{w.Table}, args...)...))
+}
+
+// deny is for mistakes of who is connected, not of the watch.
+func (c *checker) deny(table Name, problem roleError) {
+	if c.errs == nil {
+		c.errs = make(map[Name][]error)
+	}
+	if table != (Name{}) {
+		problem = roleError(table.String()+": ") + problem
+	}
+	if !slices.Contains(c.errs[table], error(problem)) {
+		c.errs[table] = append(c.errs[table], problem)
+	}
+}
+
+// ownership is why the connected role may not manage the triggers of a table,
+// those of its partitions included.
+func (c *checker) ownership(r *relation) roleError {
+	if !r.owned {
+		return notOwner("it belongs", c.role, r.owner)
+	}
+	for _, p := range r.partitions {
+		if !p.owned && !p.foreign {
+			return notOwner("its partition "+p.name.String()+" belongs", c.role, p.owner)
+		}
+	}
+	return ""
 }
 
 // err is everything found so far, by table.
@@ -148,8 +176,11 @@ func (c *checker) table(w Watch, purpose string, name Name) *relation {
 		problem = "is partitioned; owners are found in plain tables only"
 	case r.persistence == "t":
 		problem = "is a temporary table"
-	case !r.mayTrigger:
-		problem = "lets this role create no triggers; connect as its owner or GRANT TRIGGER"
+	default:
+		if problem := c.ownership(r); problem != "" {
+			c.deny(name, problem)
+			return nil
+		}
 	}
 	switch {
 	case problem == "" && purpose == "":

@@ -23,6 +23,8 @@ type trigger struct {
 	enabled string
 	regular bool
 	clone   bool
+	owner   string // of the table
+	owned   bool   // by us
 }
 
 // triggerType is pg_trigger.tgtype of a trigger that fires after a statement.
@@ -82,7 +84,10 @@ func (t trigger) drop() string {
 // installedFunction is one of ours as the catalog holds it.
 type installedFunction struct {
 	function
-	regular bool // language, security and privileges are as we made them
+	regular bool   // language, security and privileges are as we made them
+	records bool   // its owner may write the event log
+	owner   string // as SQL writes it
+	owned   bool   // we may replace it, and drop it
 }
 
 // installation is everything of ours in the database.
@@ -113,7 +118,7 @@ func readInstallation(ctx context.Context, q querier) (*installation, error) {
 	i := new(installation)
 	rows, _ := q.Query(ctx, functionsSQL)
 	var f installedFunction
-	_, err := pgx.ForEachRow(rows, []any{&f.name, &f.source, &f.settings, &f.comment, &f.regular}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&f.name, &f.source, &f.settings, &f.comment, &f.regular, &f.records, &f.owner, &f.owned}, func() error {
 		found := f
 		found.settings = slices.Clone(f.settings)
 		i.functions = append(i.functions, found)
@@ -127,7 +132,7 @@ func readInstallation(ctx context.Context, q querier) (*installation, error) {
 	var typ int16
 	var plain bool
 	var oldRows, newRows string
-	_, err = pgx.ForEachRow(rows, []any{&t.name, &t.table.Schema, &t.table.Name, &t.tableSQL, &t.function, &t.comment, &t.enabled, &typ, &plain, &oldRows, &newRows, &t.clone}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&t.name, &t.table.Schema, &t.table.Name, &t.tableSQL, &t.function, &t.comment, &t.enabled, &typ, &plain, &oldRows, &newRows, &t.clone, &t.owner, &t.owned}, func() error {
 		found := t
 		for event, want := range triggerType {
 			if typ&^1 == want {
@@ -157,9 +162,11 @@ func readInstallation(ctx context.Context, q querier) (*installation, error) {
 	return i, nil
 }
 
-const functionsSQL = `
+var functionsSQL = `
 SELECT p.proname, p.prosrc, coalesce(p.proconfig, '{}'), coalesce(obj_description(p.oid, 'pg_proc'), ''),
-       p.prosecdef AND l.lanname = 'plpgsql' AND NOT has_function_privilege('public', p.oid, 'EXECUTE')
+       p.prosecdef AND l.lanname = 'plpgsql' AND NOT has_function_privilege('public', p.oid, 'EXECUTE'),
+       ` + fmt.Sprintf(mayRecordSQL, "p.proowner") + `,
+       p.proowner::regrole::text, pg_has_role(p.proowner, 'USAGE')
   FROM pg_proc AS p
   JOIN pg_namespace AS n ON n.oid = p.pronamespace
   JOIN pg_language AS l ON l.oid = p.prolang
@@ -170,7 +177,8 @@ const triggersSQL = `
 SELECT t.tgname, tn.nspname, c.relname, quote_ident(tn.nspname) || '.' || quote_ident(c.relname),
        p.proname, coalesce(obj_description(t.oid, 'pg_trigger'), ''),
        t.tgenabled::text, t.tgtype, t.tgqual IS NULL AND t.tgnargs = 0 AND cardinality(t.tgattr) = 0,
-       coalesce(t.tgoldtable, ''), coalesce(t.tgnewtable, ''), t.tgparentid <> 0
+       coalesce(t.tgoldtable, ''), coalesce(t.tgnewtable, ''), t.tgparentid <> 0,
+       c.relowner::regrole::text, pg_has_role(c.relowner, 'USAGE')
   FROM pg_trigger AS t
   JOIN pg_proc AS p ON p.oid = t.tgfoid
   JOIN pg_namespace AS n ON n.oid = p.pronamespace

@@ -66,19 +66,18 @@ func (p *Plan) SQL() string {
 // NewPlan compares what the watches ask for with what the database has. It
 // changes nothing: it runs in a read-only transaction, and expressions are
 // prepared but not executed. Every mistake in the watches is in the error,
-// joined, one clear sentence each. The connection must not be in a transaction.
+// joined, one clear sentence each; where the connected role is not the one that
+// may apply the plan, it is an [ErrRole]. The connection must not be in a
+// transaction.
 func NewPlan(ctx context.Context, conn *pgx.Conn, watches []Watch) (*Plan, error) {
 	var p *Plan
 	err := reading(ctx, conn, func(tx pgx.Tx) error {
 		r, err := resolve(ctx, tx, watches)
-		if err == nil {
-			err = r.check.err()
-		}
 		if err != nil {
 			return err
 		}
-		p = r.plan()
-		return nil
+		p, err = r.plan()
+		return err
 	})
 	return p, err
 }
@@ -90,15 +89,15 @@ func SQL(ctx context.Context, conn *pgx.Conn, watches []Watch) (string, error) {
 	var script string
 	err := reading(ctx, conn, func(tx pgx.Tx) error {
 		r, err := resolve(ctx, tx, watches)
-		if err == nil {
-			err = r.check.err()
-		}
 		if err != nil {
 			return err
 		}
 		r.installed = new(installation)
-		script = r.plan().SQL()
-		return nil
+		p, err := r.plan()
+		if err == nil {
+			script = p.SQL()
+		}
+		return err
 	})
 	return script, err
 }
@@ -132,30 +131,15 @@ func resolve(ctx context.Context, tx pgx.Tx, watches []Watch) (*resolution, erro
 	if _, err := tx.Exec(ctx, "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL standard_conforming_strings = on"); err != nil {
 		return nil, fmt.Errorf("prepare session: %w", err)
 	}
-	var migrated, mayCreate, mayRecord bool
-	err := tx.QueryRow(ctx, `
-SELECT to_regprocedure('pgbell.settle_owner_moves()') IS NOT NULL AND to_regprocedure('pgbell.must_ring()') IS NOT NULL,
-       coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = 'pgbell'), false),
-       -- The functions run as this role: what it may not do would fail writes.
-       coalesce((SELECT bool_and(has_table_privilege(oid, 'INSERT')) FROM pg_class WHERE oid IN (to_regclass('pgbell.events'), to_regclass('pgbell.owner_moves')))
-                AND (SELECT has_sequence_privilege(oid, 'SELECT') FROM pg_class WHERE oid = to_regclass('pgbell.events_id_seq'))
-                AND (SELECT bool_and(has_function_privilege(oid, 'EXECUTE')) FROM pg_proc
-                      WHERE pronamespace = to_regnamespace('pgbell') AND proname IN ('record', 'ring', 'must_ring', 'slot')), false)`).Scan(&migrated, &mayCreate, &mayRecord)
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("look for schema pgbell: %w", err)
-	case !migrated:
-		return nil, errors.New("schema pgbell is missing or too old: run pgbell migrate up")
-	case !mayCreate:
-		return nil, errors.New("this role may create nothing in schema pgbell: connect as the role that migrated it")
-	case !mayRecord:
-		return nil, errors.New("this role may not write the event log, which triggers do as the role that applies them: connect as the role that migrated schema pgbell")
+	role, err := checkSchema(ctx, tx)
+	if err != nil {
+		return nil, err
 	}
 	catalog, err := readCatalog(ctx, tx, tableNames(watches))
 	if err != nil {
 		return nil, err
 	}
-	r := &resolution{check: &checker{catalog: catalog, errs: make(map[Name][]error)}}
+	r := &resolution{check: &checker{catalog: catalog, role: role, errs: make(map[Name][]error)}}
 	r.targets = r.check.targets(watches)
 	if err := r.checkActions(ctx, tx); err != nil {
 		return nil, err
@@ -242,8 +226,9 @@ func (r *resolution) checkStrangers(ctx context.Context, tx pgx.Tx) error {
 }
 
 // plan compares. Functions come before the triggers that call them, and what
-// is no longer asked for goes last.
-func (r *resolution) plan() *Plan {
+// is no longer asked for goes last. The error is every mistake in the watches,
+// and what the connected role may not change.
+func (r *resolution) plan() (*Plan, error) {
 	p := &Plan{Warnings: r.check.warnings}
 	functions := make(map[string]bool)
 	wanted := make(map[Name][]string)
@@ -269,15 +254,19 @@ func (r *resolution) plan() *Plan {
 			continue
 		}
 		if !slices.Contains(wanted[t.table], t.name) {
+			if !t.owned {
+				r.check.deny(t.table, notOwner("it belongs", r.check.role, t.owner))
+			}
 			p.Changes = append(p.Changes, Change{t.table, t.object(), Drop, "no watch needs it any more", t.drop()})
 		}
 	}
 	for _, f := range r.installed.functions {
 		if !functions[f.name] {
+			r.checkOwned(Name{}, &f)
 			p.Changes = append(p.Changes, Change{f.table, f.object(), Drop, "no watch needs it any more", "DROP FUNCTION " + f.sql() + "();"})
 		}
 	}
-	return p
+	return p, r.check.err()
 }
 
 func (f *function) object() string { return "function pgbell." + f.name }
@@ -293,6 +282,10 @@ func (r *resolution) compareFunction(f *function) *Change {
 	switch {
 	case have == nil:
 		c.Kind, c.Why = Create, "it is missing"
+		return c
+	case !have.records:
+		c.Why = "its owner, role " + have.owner + ", may not write the event log, so writes to the table fail"
+		c.SQL = "ALTER FUNCTION " + f.sql() + "() OWNER TO CURRENT_USER;\n" + c.SQL
 	case !strings.HasSuffix(have.comment, " Definition "+have.hash()+"."):
 		c.Why = "somebody changed it or its comment"
 	case !have.regular:
@@ -304,6 +297,7 @@ func (r *resolution) compareFunction(f *function) *Change {
 	default:
 		return nil
 	}
+	r.checkOwned(f.table, have)
 	return c
 }
 

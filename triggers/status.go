@@ -34,12 +34,12 @@ func Status(ctx context.Context, conn *pgx.Conn, watches []Watch) ([]TableStatus
 		if err != nil {
 			return err
 		}
-		changes := r.plan().Changes
+		p, _ := r.plan() // what is wrong is told for each watch
 		for _, w := range watches {
 			s := TableStatus{Table: w.Table, Type: w.Type, Err: errors.Join(r.check.errs[w.Table]...)}
 			if s.Err == nil {
 				s.Installed, s.Enabled = true, true
-				for _, c := range changes {
+				for _, c := range p.Changes {
 					if !r.concerns(w.Table, c.Table) {
 						continue
 					}

@@ -105,9 +105,13 @@ func examineTriggers(ctx context.Context, conn *pgx.Conn, cfg *config.Config, wa
 	changes, err := triggers.Verify(ctx, conn, watched)
 	if mistakes, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, mistake := range mistakes.Unwrap() {
+			if errors.Is(mistake, triggers.ErrRole) {
+				add(db.Note, "this role may not see drift, nor apply: "+oneLine(mistake), "")
+				continue
+			}
 			add(db.Error, oneLine(locate(cfg, errors.Join(mistake))), "correct the configuration")
 		}
-		return all
+		return append(all, examineStates(ctx, conn, watched)...)
 	}
 	if err != nil {
 		add(db.Note, "drift is not to be seen by this role: "+oneLine(err), "pgbell doctor as the role that owns schema pgbell, too")

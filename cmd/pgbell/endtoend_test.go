@@ -207,3 +207,15 @@ func startNode(t *testing.T, name, script string, args ...string) *guest {
 
 // short is a line for a message.
 func short(line []byte) string { return strings.TrimSpace(string(line[:min(len(line), 300)])) }
+
+// postgresProgram finds a client program of Postgres.
+func postgresProgram(t *testing.T, name string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
+	require.NoError(t, err)
+	require.NotEmpty(t, found, "%s is needed: install PostgreSQL's client programs", name)
+	return found[len(found)-1]
+}

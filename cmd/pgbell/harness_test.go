@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -253,27 +252,4 @@ func configuration(t *testing.T, text string) string {
 	path := filepath.Join(t.TempDir(), "pgbell.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	return path
-}
-
-// postgresProgram finds a program beside the server's.
-func postgresProgram(t *testing.T, name string) string {
-	t.Helper()
-	if path, err := exec.LookPath(name); err == nil {
-		return path
-	}
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/" + name)
-	require.NoError(t, err)
-	require.NotEmpty(t, found, "%s is needed: install PostgreSQL's client programs", name)
-	return found[len(found)-1]
-}
-
-// dump is the schema of the database at url.
-func dump(t *testing.T, url string) string {
-	t.Helper()
-	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), postgresProgram(t, "pg_dump"), "--schema-only", "--dbname", url)
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	require.NoError(t, cmd.Run(), errs.String())
-	// Newer versions fence a dump with a random word.
-	return regexp.MustCompile(`(?m)^\\(un)?restrict .*$`).ReplaceAllString(out.String(), "")
 }

@@ -101,9 +101,26 @@ tables:
 	require.NoError(t, process.Wait(), said.String())
 	require.NotContains(t, said.String(), "permission denied")
 
-	status, _, stderr := execute(t, as(reader), "triggers", "apply")
+	for _, command := range []string{"plan", "apply", "verify", "sql"} {
+		status, _, stderr := execute(t, as(reader), "triggers", command)
+		require.Equal(t, statusError, status)
+		require.Equal(t, "pgbell: role "+reader.Name+" may create nothing in schema pgbell: do this as role "+owner.Name+", which owns the schema\n", stderr)
+	}
+	status, _, stderr := execute(t, as(reader), "triggers", "remove")
 	require.Equal(t, statusError, status)
-	require.Equal(t, 1, strings.Count(stderr, "\n"), stderr)
+	require.Contains(t, stderr, "shop.bookings: it belongs to role "+owner.Name+", and role "+reader.Name+" is no member of it")
+
+	// Who owns the schema and not a table hears it from the doctor, too.
+	exec(`ALTER TABLE shop.bookings OWNER TO postgres; GRANT SELECT ON shop.bookings TO ` + owner.Name)
+	_, findings = diagnose(t, as(owner))
+	var told []string
+	for _, f := range findings {
+		if f.Check == "triggers" && f.Level == db.Note {
+			told = append(told, f.What)
+		}
+	}
+	require.Len(t, told, 1)
+	require.Contains(t, told[0], "shop.bookings: it belongs to role postgres, and role "+owner.Name+" is no member of it")
 }
 
 // TestGuideHasTheGrants keeps the SQL in the guide what the command prints.

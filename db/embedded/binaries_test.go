@@ -39,7 +39,7 @@ func testDownloader(t *testing.T, handler http.HandlerFunc) downloader {
 }
 
 func TestChoose(t *testing.T) {
-	t.Parallel()
+	t.Setenv(BinariesVariable, "") // as if nobody had chosen for us
 	old, fifteen, eighteen := fakePrograms(t, "14.9"), fakePrograms(t, "15.3 (Debian 15.3-1)"), fakePrograms(t, "18beta1")
 	empty := t.TempDir()
 	nothing := testDownloader(t, http.NotFound)
@@ -124,7 +124,7 @@ func repository(t *testing.T, sum func([]byte) string, requests *atomic.Int32) h
 }
 
 func TestDownload(t *testing.T) {
-	t.Parallel()
+	t.Setenv(BinariesVariable, "") // as if nobody had chosen for us
 	var requests atomic.Int32
 	d := testDownloader(t, repository(t, func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }, &requests))
 	b, err := choose(t.Context(), account{}, 0, nil, d)
