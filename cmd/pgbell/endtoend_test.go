@@ -183,10 +183,10 @@ func startChromium(t *testing.T, url string) {
 	t.Helper()
 	profile, err := os.MkdirTemp("", "pgbell-chromium-")
 	require.NoError(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(profile) }) // when the browser has ended
 	startProcess(t, program(t, "chromium"), nil,
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--user-data-dir="+profile, url)
-	t.Cleanup(func() { _ = os.RemoveAll(profile) })
 }
 
 // program finds one that these tests run.
