@@ -64,6 +64,8 @@ func (s *session) handle(message []byte) {
 			return
 		}
 		s.tell("ack", map[string]string{"room": data.Room}, r.ID)
+	case "notification_read":
+		s.markRead(ctx, identity.UserID, r)
 	default:
 		s.fail(errUnknownEvent, r.ID)
 	}
