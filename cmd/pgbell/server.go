@@ -98,6 +98,8 @@ func (s *server) run(ctx context.Context) (err error) {
 	options.History = db.NewHistory(reads, db.HistoryOptions{})
 	options.Revocations = revocations(pool)
 	options.Canary = canary(pool)
+	inbox := newNotifications(pool, reads)
+	options.Notifications = inbox
 	options.Start = warmStart(ctx, pool, s.settings.Window, s.logger)
 	var stream *listener.Listener
 	options.Wake = func() { stream.Wake() } // nobody is there to ask before it is made
@@ -113,7 +115,7 @@ func (s *server) run(ctx context.Context) (err error) {
 		Trace:  m.listenerTrace(),
 	}))
 	web := &http.Server{
-		Handler:           s.handler(hub, rowReader{rows}, publisher{reads}, m),
+		Handler:           s.handler(hub, rowReader{rows}, publisher{reads}, inbox, m),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
@@ -128,6 +130,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	g.Go(func() error { return stream.Run(work) })
 	g.Go(func() error { return s.verifier.Run(work) })
 	g.Go(func() error { return every(work, db.RotateEvery, rotate(pool, m, s.logger)) })
+	g.Go(func() error { return every(work, db.ExpireEvery, expire(pool, s.settings.Retention, s.logger)) })
 	g.Go(func() error { return every(work, db.SettleEvery, settle(pool, s.logger)) })
 	g.Go(func() error {
 		if err := web.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
@@ -246,7 +249,7 @@ func (s *server) debounce() map[string]time.Duration {
 	return windows
 }
 
-func (s *server) handler(hub *ws.Hub, rows ws.RowReader, publishing ws.Publisher, m *metrics) http.Handler {
+func (s *server) handler(hub *ws.Hub, rows ws.RowReader, publishing ws.Publisher, inbox ws.Inbox, m *metrics) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", ws.NewHandler(hub, ws.HandlerOptions{
 		Origins:       s.settings.Origins,
@@ -257,6 +260,7 @@ func (s *server) handler(hub *ws.Hub, rows ws.RowReader, publishing ws.Publisher
 		Version:       versionName(),
 		ReadyWithin:   readyWithin,
 		Rows:          rows,
+		Inbox:         inbox,
 	}))
 	mux.Handle("GET /metrics", m.handler())
 	if s.pages != nil {
