@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"github.com/pgbell/pgbell"
@@ -59,6 +60,9 @@ var duties = map[db.Duty]func(t *testing.T, url string) error{
 					return err
 				}
 				if _, err := db.Publish(t.Context(), pool, db.Publication{Type: "news", Action: "told", Rooms: []string{"*"}}); err != nil {
+					return err
+				}
+				if err := useNotifications(t, pool); err != nil {
 					return err
 				}
 				rows, err := db.NewRows(t.Context(), pool, grantTables, db.RowsOptions{})
@@ -200,4 +204,23 @@ func TestReaderOnlyReads(t *testing.T) {
 			require.Equal(t, "life_id()", g.Name)
 		}
 	}
+}
+
+// useNotifications is all that a server does with notifications.
+func useNotifications(t *testing.T, pool *pgxpool.Pool) error {
+	n := db.NewNotifications(pool, 0)
+	return firstError(
+		func() error {
+			_, err := db.Notify(t.Context(), pool, db.Notice{Users: []string{"u"}, Title: "t"})
+			return err
+		},
+		func() error { _, err := n.List(t.Context(), db.NotificationsQuery{User: "u", Limit: 1}); return err },
+		func() error { _, err := n.MarkRead(t.Context(), "u", nil); return err },
+		func() error { _, err := n.Unread(t.Context(), []string{"u"}); return err },
+		func() error {
+			return n.SetPreferences(t.Context(), "u", []db.Preference{{Type: "a", Audience: "*", Delivery: "muted"}})
+		},
+		func() error { _, err := n.Preferences(t.Context(), "u"); return err },
+		func() error { _, err := n.Expire(t.Context(), time.Hour, time.Hour); return err },
+	)
 }

@@ -19,4 +19,6 @@ var (
 const (
 	lockMigration int64 = 0x706762656c6c_01
 	lockRetention int64 = 0x706762656c6c_02
+	// lockPreferences is the first of two; the second stands for a user.
+	lockPreferences int32 = 0x7067626c
 )

@@ -30,6 +30,7 @@ type entry struct {
 	mark pgbell.Cursor
 
 	mu     sync.Mutex    // guards what follows; nothing is locked under it
+	unread *int64        // of notifications: how many its user has not read
 	cursor string        // the event's cursor, encoded
 	frames []cachedFrame // each view, encoded once
 	extra  int64         // bytes of the two
@@ -77,6 +78,7 @@ func (en *entry) frame(p protocol, v view) []byte {
 		en.cursor = en.event.Cursor.String()
 		en.grow(len(en.cursor))
 	}
+	v.unread = en.unread
 	f := cachedFrame{p, v.id, p.update(&en.event, v, en.cursor)}
 	en.frames = append(en.frames, f)
 	en.grow(len(f.bytes))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/pgbell/pgbell"
 )
@@ -17,8 +18,11 @@ const timeFormat = "2006-01-02T15:04:05.000000Z"
 
 // eventName is what an event is called in a view.
 func eventName(e *pgbell.Event, v view) string {
-	if v.op == pgbell.Reset {
+	switch {
+	case v.op == pgbell.Reset:
 		return "reset"
+	case isNotification(e):
+		return notificationName(e)
 	}
 	return e.Type + "_update"
 }
@@ -27,10 +31,13 @@ func eventName(e *pgbell.Event, v view) string {
 func appendData(b []byte, e *pgbell.Event, v view) []byte {
 	if v.op == pgbell.Reset {
 		b = append(b, `{"type":`...)
-		b = appendString(b, e.Type)
+		b = appendString(b, strings.TrimPrefix(e.Type, ownPrefix))
 		b = append(b, `,"reason":`...)
 		b = appendString(b, e.Reason)
 		return append(b, '}')
+	}
+	if isNotification(e) {
+		return appendNotification(b, e, v)
 	}
 	b = append(b, `{"id":`...)
 	b = strconv.AppendInt(b, e.ID, 10)

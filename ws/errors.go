@@ -88,6 +88,7 @@ var (
 	errUnknownEvent    = &Error{"unknown_event", "The server knows no such event.", false, 0, 0, Stop, "do without, or update the server"}
 	errRoomForbidden   = &Error{"room_forbidden", "This room is not open to you.", false, 0, 0, Stop, "stop asking for it with this token"}
 	errRoomUnavailable = &Error{"room_unavailable", "Who may enter cannot be told now.", true, 0, 0, Retry, "try again with back-off"}
+	errNotifications   = &Error{"notifications_unavailable", "Notifications cannot be read or marked now.", true, http.StatusServiceUnavailable, 0, Retry, "try again with back-off"}
 	errTooManyRooms    = &Error{"too_many_rooms", "This session is in as many rooms as it may be.", false, 0, 0, Stop, "leave a room first"}
 	errRateLimited     = &Error{"rate_limited", "Too many messages.", true, http.StatusTooManyRequests, CloseRateLimited, Retry, "connect again after a pause and send less"}
 	errConnectionLimit = &Error{"too_many_connections", "There are too many connections.", true, http.StatusTooManyRequests, CloseRateLimited, Retry, "close other connections, or try again with back-off"}
@@ -113,7 +114,7 @@ var (
 // change it.
 var Errors = []*Error{
 	errAuthRequired, errAuthTimeout, errTokenInvalid, errTokenExpired, errTokenRevoked, errAuthUnavailable,
-	errBadRequest, errUnknownType, errUnknownEvent, errRoomForbidden, errRoomUnavailable, errTooManyRooms,
+	errBadRequest, errUnknownType, errUnknownEvent, errRoomForbidden, errRoomUnavailable, errNotifications, errTooManyRooms,
 	errRateLimited, errConnectionLimit, errServerFull, errOriginForbidden, errUpgradeRequired,
 	errNotFound, errDraining, errUnavailable, errMessageTooLarge, errNotUTF8, errBinary,
 	errProtocol, errTooSlow, errForbidden, errTooManyAttempts, errTooManyFailures,

@@ -53,6 +53,9 @@ type HandlerOptions struct {
 	// on any node that has the same secret. Default: none, each of their
 	// connections is a new session.
 	Recovery *socketio.PIDs
+	// Inbox answers /api/notifications and what is below. Default: none, there
+	// is nothing at these addresses.
+	Inbox Inbox
 }
 
 // Handler serves a hub over HTTP:
@@ -62,6 +65,8 @@ type HandlerOptions struct {
 //	GET /readyz   200 if a client that came now would be live, and a canary
 //	              arrives, else 503
 //	GET /api/rows/{type}  the caller's rows and where the stream goes on
+//	/api/notifications    the caller's notifications, marking them as read, and
+//	                      which the caller wants
 //	GET /api/events       the stream as server-sent events, or polled
 //	/api/events/cookie    a token for EventSource, which cannot send headers
 //	GET /api/socket       the state of the server
@@ -110,6 +115,7 @@ func NewHandler(hub *Hub, o HandlerOptions) *Handler {
 		h.mux.HandleFunc("GET /api/rows/{type}", h.api(h.serveRows))
 		h.mux.HandleFunc("OPTIONS /api/rows/{type}", h.preflight)
 	}
+	h.serveInbox()
 	h.serveEvents()
 	h.serveSocket()
 	h.serveSocketIO()

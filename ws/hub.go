@@ -32,6 +32,7 @@ type Hub struct {
 	canary     canary
 	failures   errorLog
 	windows    windows
+	uncounted  time.Duration // until then unread notifications are not counted; only who delivers uses it
 
 	mu       sync.Mutex // guards what follows
 	sessions map[*session]struct{}
@@ -65,13 +66,19 @@ func (h *Hub) now() time.Duration { return time.Since(h.start) + 1 }
 // Deliver routes events to the sessions that may see them and keeps them in
 // the window.
 func (h *Hub) Deliver(events []pgbell.Event) {
+	unread := h.countUnread(events)
 	for i := range events {
-		h.deliver(events[i])
+		h.deliver(events[i], unread)
 	}
 }
 
-func (h *Hub) deliver(e pgbell.Event) {
+func (h *Hub) deliver(e pgbell.Event, unread map[string]int64) {
 	en := newEntry(e)
+	if counts(&e) {
+		if n, known := unread[e.Users[0]]; known {
+			en.unread = &n
+		}
+	}
 	en.arrived = h.now()
 	if window := h.o.Debounce[e.Type]; window > 0 && len(e.Key) > 0 {
 		en.window, en.row = window, rowRoom(e.Type, e.Key)

@@ -186,6 +186,7 @@ func (h *Hub) replay(s *session, j *joining, seq uint64) {
 			return
 		}
 		st.unlock()
+		s.countMissed(j, batch)
 		for _, en := range batch {
 			if !r.send(en) {
 				return
@@ -230,7 +231,7 @@ func (r *replayer) send(en *entry) bool {
 	if len(text) > maxResumeCursor {
 		return r.tooMany()
 	}
-	return r.session.replay(r.joining, e, func(p protocol, v view) []byte { return p.update(e, v, text) })
+	return r.session.replay(r.joining, e, func(p protocol, v view) []byte { return p.update(e, en.counted(v), text) })
 }
 
 // tooMany gives up naming what was delivered.
@@ -298,10 +299,11 @@ func (h *Hub) readHistory(s *session, j *joining) bool {
 		return false
 	}
 	j.history += max(len(events), 1)
+	unread := s.countHistory(events)
 	for i := range events {
 		e := &events[i]
 		text := e.Cursor.String()
-		if !s.replay(j, e, func(p protocol, v view) []byte { return p.update(e, v, text) }) {
+		if !s.replay(j, e, func(p protocol, v view) []byte { v.unread = unread; return p.update(e, v, text) }) {
 			return false
 		}
 	}

@@ -45,6 +45,9 @@ type Options struct {
 	// History serves cursors that are too old for the window. Default: none,
 	// such sessions get a reset.
 	History History
+	// Notifications keeps what users are told. Default: none, events about
+	// notifications come without the number of those unread.
+	Notifications Notifications
 	// Revocations reads all revocations that hold now, in one statement. Later
 	// ones come with the stream. No token is believed before they were read.
 	// Default: none, tokens are good until they expire.

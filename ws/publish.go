@@ -20,6 +20,9 @@ import (
 // [Mistake] is told; any other means that nothing can be published now.
 type Publisher interface {
 	Publish(ctx context.Context, p Publication) (id int64, err error)
+	// Notify makes a notification for each of some users and returns how many
+	// there are once they are committed.
+	Notify(ctx context.Context, n Notice) (made int, err error)
 }
 
 // Publication is a broadcast: an event without a row. It was checked.
@@ -81,8 +84,13 @@ func (h *Handler) publish(w http.ResponseWriter, r *http.Request, id auth.Identi
 		return
 	}
 	p, wrong := decodePublication(body)
+	var notice Notice
+	if wrong == nil && p.Type == notificationType {
+		notice, wrong = decodeNotice(p)
+	}
 	if wrong == nil {
 		p.IdempotencyKey, wrong = idempotencyKey(r, id)
+		notice.IdempotencyKey = p.IdempotencyKey
 	}
 	if wrong != nil {
 		h.fail(w, wrong)
@@ -90,7 +98,16 @@ func (h *Handler) publish(w http.ResponseWriter, r *http.Request, id auth.Identi
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), h.hub.o.RequestTimeout)
 	defer cancel()
-	event, err := h.o.Publisher.Publish(ctx, p)
+	var answer any
+	if p.Type == notificationType {
+		var made int
+		made, err = h.o.Publisher.Notify(ctx, notice)
+		answer = map[string]int{"notifications": made}
+	} else {
+		var event int64
+		event, err = h.o.Publisher.Publish(ctx, p)
+		answer = map[string]int64{"id": event}
+	}
 	if err != nil {
 		var told *Error
 		if !errors.As(err, &told) {
@@ -100,20 +117,28 @@ func (h *Handler) publish(w http.ResponseWriter, r *http.Request, id auth.Identi
 		h.fail(w, told)
 		return
 	}
-	writeJSON(w, http.StatusAccepted, map[string]int64{"id": event})
+	writeJSON(w, http.StatusAccepted, answer)
+}
+
+// decodeStrictly reads one JSON value, called what, without unknown fields.
+func decodeStrictly(text []byte, into any, what string) *Error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return errBadRequest.because(what + ": " + err.Error() + ".")
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errBadRequest.because("There is more than one JSON value in the body.")
+	}
+	return nil
 }
 
 // decodePublication reads and checks a request. Its errors are for
 // whoever sent it.
 func decodePublication(body []byte) (Publication, *Error) {
 	var p publication
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&p); err != nil {
-		return Publication{}, errBadRequest.because("The body is not {event: {type, action}, data, targetUsers, targetRoles, targetRooms}: " + err.Error() + ".")
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return Publication{}, errBadRequest.because("There is more than one JSON value in the body.")
+	if err := decodeStrictly(body, &p, "The body is not {event: {type, action}, data, targetUsers, targetRoles, targetRooms}"); err != nil {
+		return Publication{}, err
 	}
 	var wrong string
 	switch {

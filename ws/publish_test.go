@@ -19,6 +19,16 @@ type publisherFunc func(context.Context, Publication) (int64, error)
 
 func (f publisherFunc) Publish(ctx context.Context, p Publication) (int64, error) { return f(ctx, p) }
 
+// Notify is told apart by its type.
+func (f publisherFunc) Notify(ctx context.Context, n Notice) (int, error) {
+	text, err := json.Marshal(n)
+	if err != nil {
+		return 0, err
+	}
+	made, err := f(ctx, Publication{Type: notificationType, Data: text})
+	return int(made), err
+}
+
 func (s *server) post(t testing.TB, body string, header http.Header) (int, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/socket", strings.NewReader(body))

@@ -78,6 +78,8 @@ func (s *session) do(r request) {
 			return
 		}
 		s.tell("ack", map[string]string{"room": data.Room}, r.ID)
+	case "notification_read":
+		s.markRead(ctx, identity.UserID, r)
 	default:
 		s.fail(errUnknownEvent, r.ID)
 	}

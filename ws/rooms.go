@@ -107,6 +107,14 @@ func (r *rooms) count() (n int) {
 	return n
 }
 
+// occupied reports whether somebody is in room.
+func (r *rooms) occupied(room string) bool {
+	shard := r.shard(room)
+	shard.mu.RLock()
+	defer shard.mu.RUnlock()
+	return len(shard.rooms[room]) > 0
+}
+
 // each calls f with every member. f must be quick: joins to the room's shard
 // wait for it.
 func (r *rooms) each(room string, f func(*session)) {

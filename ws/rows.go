@@ -65,20 +65,12 @@ func (h *Handler) serveRows(w http.ResponseWriter, r *http.Request, id auth.Iden
 		h.fail(w, err)
 		return
 	}
-	if !h.rowsUsers.acquire(id.UserID, rowsPerUser) {
-		h.fail(w, errRateLimited.because("Too many requests of yours at once."))
+	ctx, release, err := h.place(r, id)
+	if err != nil {
+		h.fail(w, err)
 		return
 	}
-	defer h.rowsUsers.release(id.UserID)
-	ctx, cancel := context.WithTimeout(r.Context(), h.hub.o.RequestTimeout)
-	defer cancel()
-	select {
-	case h.rowsPlaces <- struct{}{}:
-		defer func() { <-h.rowsPlaces }()
-	case <-ctx.Done():
-		h.fail(w, errUnavailable)
-		return
-	}
+	defer release()
 	began := time.Now()
 	page, readErr := h.o.Rows.ReadRows(ctx, id, q)
 	told := (*Error)(nil)
@@ -94,11 +86,37 @@ func (h *Handler) serveRows(w http.ResponseWriter, r *http.Request, id auth.Iden
 		h.fail(w, errUnavailable)
 		return
 	}
+	sendJSON(w, encodeRows(q.Type, page))
+}
+
+// place waits until one more request may read for a user, as long as a request
+// may take. The context ends then.
+func (h *Handler) place(r *http.Request, id auth.Identity) (ctx context.Context, release func(), refused *Error) {
+	if !h.rowsUsers.acquire(id.UserID, rowsPerUser) {
+		return nil, nil, errRateLimited.because("Too many requests of yours at once.")
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), h.hub.o.RequestTimeout)
+	select {
+	case h.rowsPlaces <- struct{}{}:
+	case <-ctx.Done():
+		cancel()
+		h.rowsUsers.release(id.UserID)
+		return nil, nil, errUnavailable
+	}
+	return ctx, func() {
+		<-h.rowsPlaces
+		cancel()
+		h.rowsUsers.release(id.UserID)
+	}, nil
+}
+
+// sendJSON writes what was read for a client, and bounds how long it takes.
+func sendJSON(w http.ResponseWriter, text []byte) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(rowsSent)) // of a test's recorder there is none
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	_, _ = w.Write(encodeRows(q.Type, page))
+	_, _ = w.Write(text)
 }
 
 // rowsQuery reads a request's URL. Whatever is not page or limit is a filter.

@@ -23,6 +23,9 @@ type view struct {
 	// values by those before it, an object. Such a view has no equal.
 	merged  int
 	earlier json.RawMessage
+	// unread is how many notifications of the user are unread, if somebody
+	// counted. Equal views of one event have the same.
+	unread *int64
 }
 
 // viewOf is the one place that decides what somebody may see. user is the

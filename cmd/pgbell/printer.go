@@ -56,13 +56,24 @@ func (p *printer) event(e pgbell.Event, now time.Time) error {
 	}
 	line := fmt.Sprintf("%s  %s  %s  %-12s %s  %s",
 		p.paint(faint, e.At.Local().Format("15:04:05.000")),
-		p.paint(cyan, fmt.Sprintf("%-14s", printable(e.Type+"_update"))),
+		p.paint(cyan, fmt.Sprintf("%-14s", printable(eventName(&e)))),
 		p.paint(colour, fmt.Sprintf("%-14s", printable(action))),
 		printable(keyText(e.Key)),
 		printable(receivers(&e)),
 		p.paint(faint, latency(now.Sub(e.At))))
 	_, err := fmt.Fprintln(p.w, line)
 	return err
+}
+
+// eventName is what clients call an event.
+func eventName(e *pgbell.Event) string {
+	switch {
+	case e.Type == notificationType && e.Action == "read":
+		return "notifications_read"
+	case e.Type == notificationType:
+		return "notification"
+	}
+	return e.Type + "_update"
 }
 
 // note writes a line about the stream itself.

@@ -99,6 +99,8 @@ func (s *server) run(ctx context.Context) (err error) {
 	options.History = db.NewHistory(reads, db.HistoryOptions{})
 	options.Revocations = revocations(pool)
 	options.Canary = canary(pool)
+	inbox := newNotifications(pool, reads)
+	options.Notifications = inbox
 	options.Start = warmStart(ctx, pool, s.settings.Window, s.logger)
 	var stream *listener.Listener
 	options.Wake = func() { stream.Wake() } // nobody is there to ask before it is made
@@ -113,7 +115,7 @@ func (s *server) run(ctx context.Context) (err error) {
 		Logger: s.logger,
 		Trace:  m.listenerTrace(),
 	}))
-	doors := ws.NewHandler(hub, s.handlerOptions(rowReader{rows}, publisher{reads}, recovery(ctx, pool, s.settings.SocketIO, s.logger)))
+	doors := ws.NewHandler(hub, s.handlerOptions(rowReader{rows}, publisher{reads}, inbox, recovery(ctx, pool, s.settings.SocketIO, s.logger)))
 	web := &http.Server{
 		Handler:           s.routes(doors, m),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -131,6 +133,7 @@ func (s *server) run(ctx context.Context) (err error) {
 	g.Go(func() error { return stream.Run(work) })
 	g.Go(func() error { return s.verifier.Run(work) })
 	g.Go(func() error { return every(work, db.RotateEvery, rotate(pool, m, s.logger)) })
+	g.Go(func() error { return every(work, db.ExpireEvery, expire(pool, s.settings.Retention, s.logger)) })
 	g.Go(func() error { return every(work, db.SettleEvery, settle(pool, s.logger)) })
 	g.Go(func() error {
 		if err := web.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
@@ -249,7 +252,7 @@ func (s *server) debounce() map[string]time.Duration {
 	return windows
 }
 
-func (s *server) handlerOptions(rows ws.RowReader, publishing ws.Publisher, recovery *socketio.PIDs) ws.HandlerOptions {
+func (s *server) handlerOptions(rows ws.RowReader, publishing ws.Publisher, inbox ws.Inbox, recovery *socketio.PIDs) ws.HandlerOptions {
 	return ws.HandlerOptions{
 		Origins:       s.settings.Origins,
 		ClientAddress: ws.ForwardedAddress(s.settings.TrustedProxies),
@@ -259,6 +262,7 @@ func (s *server) handlerOptions(rows ws.RowReader, publishing ws.Publisher, reco
 		Version:       versionName(),
 		ReadyWithin:   readyWithin,
 		Rows:          rows,
+		Inbox:         inbox,
 		Recovery:      recovery,
 	}
 }

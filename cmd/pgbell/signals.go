@@ -69,9 +69,14 @@ func warmStart(ctx context.Context, pool *pgxpool.Pool, w config.Window, logger 
 	return start
 }
 
-// isSignal reports an event that is not about anybody's rows: pgbell tells its
-// nodes something.
-func isSignal(e *pgbell.Event) bool { return strings.HasPrefix(e.Type, "pgbell.") }
+// notificationType is the event type that tells a user of notifications.
+const notificationType = "pgbell.notification"
+
+// isSignal reports an event that is not for any user: pgbell tells its nodes
+// something.
+func isSignal(e *pgbell.Event) bool {
+	return strings.HasPrefix(e.Type, "pgbell.") && e.Type != notificationType
+}
 
 // spectator shows its sink what happens from now on: neither what fills the
 // window nor signals.

@@ -34,6 +34,7 @@ type Settings struct {
 	SocketIO       SocketIO
 	Limits         Limits
 	Window         Window
+	Retention      Retention
 	Log            Log
 }
 
@@ -111,6 +112,23 @@ type Window struct {
 	Age time.Duration
 }
 
+// Retention says how long notifications are kept.
+type Retention struct {
+	// NotificationsRead is for how long after they were read. Default 90 days.
+	NotificationsRead time.Duration
+	// NotificationsUnread is for how long after they were made, if nobody reads
+	// them. Default 365 days.
+	NotificationsUnread time.Duration
+}
+
+// The defaults of Retention, and the least that it may be: a day, so that
+// nobody holds what goes.
+const (
+	KeepRead   = 90 * 24 * time.Hour
+	KeepUnread = 365 * 24 * time.Hour
+	keepLeast  = 24 * time.Hour
+)
+
 // Log says what the process writes to its standard error.
 type Log struct {
 	// Level is debug, info, warn or error. Default "info".
@@ -155,6 +173,8 @@ var settings = []setting{
 	size("limits.queue_bytes", func(s *Settings) *int { return &s.Limits.QueueBytes }),
 	size("window.bytes", func(s *Settings) *int { return &s.Window.Bytes }),
 	duration("window.age", func(s *Settings) *time.Duration { return &s.Window.Age }),
+	days("retention.notifications_read", func(s *Settings) *time.Duration { return &s.Retention.NotificationsRead }),
+	days("retention.notifications_unread", func(s *Settings) *time.Duration { return &s.Retention.NotificationsUnread }),
 	oneOf("log.level", func(s *Settings) *string { return &s.Log.Level }, "debug", "info", "warn", "error"),
 	oneOf("log.format", func(s *Settings) *string { return &s.Log.Format }, "text", "json"),
 }
@@ -259,6 +279,25 @@ func duration(key string, field func(*Settings) *time.Duration) setting {
 		d, err := time.ParseDuration(v[0])
 		if err != nil || d <= 0 {
 			return fmt.Errorf("want a duration such as 30s or 5m, not %q", v[0])
+		}
+		*field(s) = d
+		return nil
+	}}
+}
+
+// days is a duration that may be told in days.
+func days(key string, field func(*Settings) *time.Duration) setting {
+	return setting{key: key, set: func(s *Settings, v []string) error {
+		d, err := time.ParseDuration(v[0])
+		if number, ok := strings.CutSuffix(v[0], "d"); ok {
+			var n int
+			if n, err = strconv.Atoi(number); n > 100*365 {
+				err = strconv.ErrRange
+			}
+			d = time.Duration(n) * 24 * time.Hour
+		}
+		if err != nil || d < keepLeast {
+			return fmt.Errorf("want at least a day, such as 90d or 48h, not %q", v[0])
 		}
 		*field(s) = d
 		return nil

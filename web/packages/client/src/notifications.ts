@@ -28,7 +28,7 @@ interface Page {
   cursor: string;
   notifications: Notification[];
   unread: number;
-  next?: string;
+  next?: number | string;
 }
 
 const made = new WeakMap<object, Feed>();
@@ -45,7 +45,7 @@ const longest = 500;
 
 class Feed extends LiveStore<NotificationsState> implements LiveNotifications {
   readonly #bell: Pgbell;
-  #next: string | undefined;
+  #next: number | string | undefined;
   readonly #retry = new Timer();
   #failures = 0;
   #connected = false;
@@ -62,8 +62,8 @@ class Feed extends LiveStore<NotificationsState> implements LiveNotifications {
   protected start(): (() => void)[] {
     this.#load();
     return [
-      this.#bell.on('notification', (n) => this.#event(arrived(n))),
-      this.#bell.on('notifications_read', (r) => this.#event(read(r.all ? 'all' : (r.ids ?? []), r))),
+      this.#bell.on('notification', (n) => this.#event(arrived(n), n)),
+      this.#bell.on('notifications_read', (r) => this.#event(read(r.all ? 'all' : (r.ids ?? []), r), r)),
       this.#bell.on('reset', (r: Reset) => {
         if (!r.type || r.type === 'notification') this.#load();
       }),
@@ -78,10 +78,12 @@ class Feed extends LiveStore<NotificationsState> implements LiveNotifications {
     ];
   }
 
-  #event(change: Change): void {
+  #event(change: Change, counted: { unread?: number }): void {
     this.#since.push(change);
     if (this.#since.length > longest) this.#since.shift();
     this.setState(change(this.getState()));
+    // The server could not count in time: ask, but not all clients at once.
+    if (counted.unread === undefined) this.#retry.start(fullJitter(0, 2_000, 2_000), () => this.#load());
   }
 
   async #load(): Promise<void> {
@@ -116,7 +118,7 @@ class Feed extends LiveStore<NotificationsState> implements LiveNotifications {
     const turn = this.#turn;
     const from = this.#next;
     if (!from) return;
-    const page = await this.#bell.request<Page>(`api/notifications?page=${encodeURIComponent(from)}`);
+    const page = await this.#bell.request<Page>(`api/notifications?before=${encodeURIComponent(from)}`);
     if (turn !== this.#turn || from !== this.#next) return;
     this.#next = page.next;
     const seen = new Set(this.getState().notifications.map((n) => n.id));
@@ -135,7 +137,7 @@ class Feed extends LiveStore<NotificationsState> implements LiveNotifications {
         method: 'POST',
         body: JSON.stringify(body),
       });
-      this.#event(read(ids, { unread }));
+      this.#event(read(ids, { unread }), { unread });
     } catch (error) {
       this.#load(); // What the server has is what counts.
       throw error;
@@ -145,8 +147,9 @@ class Feed extends LiveStore<NotificationsState> implements LiveNotifications {
 
 type Change = (s: NotificationsState) => NotificationsState;
 
-function arrived({ unread, ...notification }: Arrived): Change {
+function arrived({ unread: counted, ...notification }: Arrived): Change {
   return (s) => {
+    const unread = (counted as number | undefined) ?? s.unread + 1;
     if (s.notifications.some((n) => n.id === notification.id)) return { ...s, unread };
     const notifications = [notification, ...s.notifications];
     return { ...s, unread, notifications: notifications.slice(0, longest) };

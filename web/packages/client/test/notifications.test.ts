@@ -37,7 +37,7 @@ async function listed(...notifications: object[]) {
   const feed = liveNotifications(bell);
   feed.subscribe(() => {});
   await settle();
-  net.request.json({ notifications, unread: 7, next: 'n1', cursor: 'c0' });
+  net.request.json({ notifications, unread: 7, next: 8, cursor: 'c0' });
   await settle();
   bell.connect();
   await settle();
@@ -61,7 +61,7 @@ test('older ones', async () => {
   const feed = await listed(note(9), note(8));
   const more = feed.loadMore();
   await settle();
-  expect(net.request.url.search).toBe('?page=n1');
+  expect(net.request.url.search).toBe('?before=8');
   net.request.json({ notifications: [note(8), note(7)], unread: 7, cursor: 'c1' });
   await more;
   expect(ids(feed)).toEqual([9, 8, 7]);
@@ -105,6 +105,20 @@ test('reading on another device', async () => {
   expect(feed.getState().unread).toBe(6);
   net.socket.say('notifications_read', { all: true, unread: 0 });
   expect(feed.getState().notifications.every((n) => n.readAt)).toBe(true);
+});
+
+test('what comes without a count has the list fetched', async () => {
+  const feed = await listed(note(1));
+  net.socket.say('notification', note(2));
+  expect(ids(feed)).toEqual([2, 1]);
+  expect(feed.getState().unread).toBe(8);
+  const n = net.requests.length;
+  net.socket.say('notifications_read', { ids: [1] });
+  await vi.advanceTimersByTimeAsync(2_000);
+  expect(net.requests.length).toBe(n + 1);
+  net.request.json({ notifications: [note(2), note(1, '2026-01-01T00:00:00Z')], unread: 9, cursor: 'c1' });
+  await settle();
+  expect(feed.getState().unread).toBe(9);
 });
 
 test('a reset fetches again, and what arrives meanwhile stays', async () => {
