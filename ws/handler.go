@@ -47,6 +47,9 @@ type HandlerOptions struct {
 	// Rows answers GET /api/rows/{type}. Default: none, there is nothing at
 	// that address.
 	Rows RowReader
+	// Console answers what is asked below /api/console/. Default: none, there
+	// is nothing at those addresses.
+	Console Console
 }
 
 // Handler serves a hub over HTTP:
@@ -61,6 +64,7 @@ type HandlerOptions struct {
 //	GET /api/socket       the state of the server
 //	POST /api/socket      publishes
 //	GET /api/socket/errors  what clients were told
+//	GET /api/console/…      what operators ask
 //
 // Errors are JSON, {code, message, retryable, action}.
 type Handler struct {
@@ -73,6 +77,8 @@ type Handler struct {
 
 	rowsUsers  counter
 	rowsPlaces chan struct{}
+
+	console console
 }
 
 // NewHandler serves hub.
@@ -104,6 +110,7 @@ func NewHandler(hub *Hub, o HandlerOptions) *Handler {
 	}
 	h.serveEvents()
 	h.serveSocket()
+	h.serveConsole()
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, errNotFound) })
 	return h
 }

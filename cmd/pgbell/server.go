@@ -113,7 +113,7 @@ func (s *server) run(ctx context.Context) (err error) {
 		Trace:  m.listenerTrace(),
 	}))
 	web := &http.Server{
-		Handler:           s.handler(hub, rowReader{rows}, publisher{reads}, m),
+		Handler:           s.handler(hub, rowReader{rows}, publisher{reads}, &console{recent: m.recent, pool: reads, tables: s.tables}, m),
 		ReadHeaderTimeout: 5 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    32 << 10,
@@ -129,6 +129,9 @@ func (s *server) run(ctx context.Context) (err error) {
 	g.Go(func() error { return s.verifier.Run(work) })
 	g.Go(func() error { return every(work, db.RotateEvery, rotate(pool, m, s.logger)) })
 	g.Go(func() error { return every(work, db.SettleEvery, settle(pool, s.logger)) })
+	g.Go(func() error {
+		return every(work, sampleEvery, func(context.Context) { m.recent.sample(time.Now()) })
+	})
 	g.Go(func() error {
 		if err := web.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -246,7 +249,7 @@ func (s *server) debounce() map[string]time.Duration {
 	return windows
 }
 
-func (s *server) handler(hub *ws.Hub, rows ws.RowReader, publishing ws.Publisher, m *metrics) http.Handler {
+func (s *server) handler(hub *ws.Hub, rows ws.RowReader, publishing ws.Publisher, operators ws.Console, m *metrics) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", ws.NewHandler(hub, ws.HandlerOptions{
 		Origins:       s.settings.Origins,
@@ -257,6 +260,7 @@ func (s *server) handler(hub *ws.Hub, rows ws.RowReader, publishing ws.Publisher
 		Version:       versionName(),
 		ReadyWithin:   readyWithin,
 		Rows:          rows,
+		Console:       operators,
 	}))
 	mux.Handle("GET /metrics", m.handler())
 	if s.pages != nil {
