@@ -207,8 +207,13 @@ func (m *metrics) hubTrace() *ws.Trace {
 			m.canary.Observe(took.Seconds())
 			m.canaryFail.Add(number(failed))
 		},
-		Live: func(live bool) { m.live.Set(number(live)) },
-		Gap:  func(reason string) { m.gaps.WithLabelValues(reason).Inc() },
+		Live: func(live bool) {
+			m.live.Set(number(live))
+			if live {
+				m.recent.live()
+			}
+		},
+		Gap: func(reason string) { m.gaps.WithLabelValues(reason).Inc() },
 		Window: func(events int, bytes int64) {
 			m.window.Set(float64(events))
 			m.windowBytes.Set(float64(bytes))

@@ -23,7 +23,9 @@ const (
 // what Prometheus collects, it is there with no other program.
 type recent struct {
 	mu      sync.Mutex // guards what follows
-	began   time.Time  // when the present sample began
+	started time.Time
+	warm    bool      // the stream has been live
+	began   time.Time // when the present sample began
 	doors   map[string]int
 	now     tally
 	kept    []tally // a ring
@@ -72,7 +74,7 @@ type delays struct {
 
 func newRecent() *recent {
 	now := time.Now()
-	return &recent{began: now, since: now, doors: make(map[string]int)}
+	return &recent{started: now, began: now, since: now, doors: make(map[string]int)}
 }
 
 // update changes the present sample. It is called from traces, so it is quick.
@@ -98,8 +100,25 @@ func (r *recent) events(sessions int, took time.Duration) {
 	})
 }
 
-// arrived counts a batch of the listener.
-func (r *recent) arrived(lag time.Duration) { r.update(func(t *tally) { t.lag.add(lag) }) }
+// arrived counts a batch of the listener. Of what was written before the node
+// was there it cannot be late.
+func (r *recent) arrived(lag time.Duration) {
+	r.update(func(t *tally) {
+		if lag <= time.Since(r.started) {
+			t.lag.add(lag)
+		}
+	})
+}
+
+// live says that the stream is. What came before the first time was read to
+// have it in memory, and nobody waited for it.
+func (r *recent) live() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.warm {
+		r.warm, r.now = true, tally{}
+	}
+}
 
 func (r *recent) failed() { r.update(func(t *tally) { t.Errors++ }) }
 func (r *recent) bell()   { r.update(func(t *tally) { t.Bells++ }) }
