@@ -22,13 +22,11 @@ export function StatusBadge({ state }: { state: Pick<State, 'status' | 'door' | 
         variant="filled"
         role="status"
         tabIndex={0}
-        miw={92}
         tt="none"
         leftSection={<span className="dot" />}
-        styles={{ root: { justifyContent: 'center' }, label: { flex: 'none' } }}
         data-status={state.status}
       >
-        {text}
+        <span className="badge-text">{text}</span>
       </Badge>
     </Tooltip>
   );

@@ -62,7 +62,7 @@ function Sides({ people, only }: { people: Person[]; only?: 'CLIENT' | 'PROVIDER
               : 'A click only writes rows. The other side hears of it from Postgres.'}
           </Text>
         </div>
-        <Group align="end" gap="sm">
+        <Group align="end" gap="sm" flex={{ base: '1 1 100%', sm: '0 0 auto' }}>
           {(only === 'PROVIDER' ? shown : sides).map(({ role, label, id, set }) => (
             <Select
               key={role}
@@ -72,12 +72,12 @@ function Sides({ people, only }: { people: Person[]; only?: 'CLIENT' | 'PROVIDER
               onChange={(value) => value && set(value)}
               allowDeselect={false}
               comboboxProps={{ withinPortal: true }}
-              w={160}
-              size="sm"
+              flex="1 1 130px"
+              maw={{ sm: 160 }}
             />
           ))}
           {only !== 'PROVIDER' && (
-            <Button onClick={() => void request()} loading={asking}>
+            <Button onClick={() => void request()} loading={asking} flex={{ base: '1 1 auto', sm: 'none' }}>
               Book the provider
             </Button>
           )}

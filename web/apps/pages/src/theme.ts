@@ -10,6 +10,8 @@ export const theme = createTheme({
   headings: { fontWeight: '650' },
   components: {
     Notification: { styles: { description: { color: 'var(--mantine-color-text)' } } },
+    Badge: { styles: { root: { minWidth: 'max-content' } } },
+    Tabs: { styles: { list: { flexWrap: 'nowrap', overflowX: 'auto', overflowY: 'hidden' } } },
     Tooltip: { defaultProps: { withArrow: true, openDelay: 200 } },
   },
 });

@@ -33,7 +33,7 @@ export function Overview({ stats }: { stats: Stats | undefined }) {
   const charts = useMemo(() => series(columns, doors), [columns, doors]);
   return (
     <Stack gap="md">
-      <SimpleGrid cols={{ base: 2, sm: 3, lg: 5 }} spacing="md">
+      <SimpleGrid cols={{ base: 2, sm: 3, lg: 6 }} spacing="md">
         <Tile name="Connections" value={stats && short(total)}>
           {count(stats?.users ?? 0, 'user')}, {count(stats?.rooms ?? 0, 'room')}
         </Tile>
@@ -71,10 +71,13 @@ export function Overview({ stats }: { stats: Stats | undefined }) {
             )
           }
         >
-          {last ? `${per(last.bells)} bells, ${per(last.reads)} reads` : ''}
+          {last ? `${short(last.bells)} bells, ${short(last.reads)} reads/s` : ''}
         </Tile>
         <Tile name="Behind the log" value={last && duration(last.behind)}>
-          {stats ? `${short(stats.window.events)} events in memory, ${bytes(stats.window.bytes)}` : ''}
+          {stats ? `${bytes(stats.window.bytes)} in memory` : ''}
+        </Tile>
+        <Tile name="Errors told" value={last && per(last.errors)}>
+          {stats ? count(stats.slow.length, 'slow client') : ''}
         </Tile>
       </SimpleGrid>
       <SimpleGrid cols={{ base: 1, sm: 2 }} spacing="md">

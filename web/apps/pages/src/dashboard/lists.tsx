@@ -56,7 +56,7 @@ function Row({
   const element = useFlash(sign);
   return (
     <li className="row" data-row={id} ref={element}>
-      <Stack gap={0} miw={0}>
+      <Stack gap={0} miw={0} className="row-main">
         <Group gap={6} wrap="nowrap" miw={0}>
           <Text size="sm" fw={600} truncate>
             {title}
@@ -67,12 +67,10 @@ function Row({
           {detail}
         </Text>
       </Stack>
-      <Stack gap={4} align="end">
-        <Text size="sm" fw={600}>
-          {money(amount)}
-        </Text>
-        {children}
-      </Stack>
+      <Text size="sm" fw={600} className="row-side">
+        {money(amount)}
+      </Text>
+      {children}
     </li>
   );
 }
@@ -150,7 +148,7 @@ const BookingRow = memo(function BookingRow({ booking: b, other, offered, busy, 
       amount={b.price}
     >
       {offered && (
-        <Group gap={6} wrap="nowrap">
+        <Group gap={6} wrap="nowrap" className="row-side row-actions">
           {(offered.split(' ') as Action[]).map((action) => (
             <Button
               key={action}

@@ -6,6 +6,7 @@ import type { Link, LinkState, Told } from './link';
 export function openSocketIO(token: string, told: Told): Link {
   const socket = io({ auth: { token }, reconnection: true, reconnectionDelayMax: 5000 });
   const errors: Record<string, number> = {};
+  let cutting = false;
   let state: LinkState = { status: 'connecting', door: null, error: null, userId: null, roles: [] };
   const turn = (next: Partial<LinkState>) => {
     state = { ...state, ...next };
@@ -52,7 +53,7 @@ export function openSocketIO(token: string, told: Told): Link {
   socket.on('connect_error', failed);
   socket.on('disconnect', (reason) => {
     told.note('note', `disconnected: ${reason}`);
-    turn({ status: reason === 'io client disconnect' ? 'idle' : 'offline', door: null });
+    turn({ status: cutting || reason === 'io client disconnect' ? 'idle' : 'offline', door: null });
   });
   socket.onAny((event: string, data) => {
     if (event === 'authenticated') turn({ userId: data.userId, roles: data.roles });
@@ -61,15 +62,18 @@ export function openSocketIO(token: string, told: Told): Link {
   });
   const request = async (event: string, room: string) => {
     const answer = await socket.timeout(10_000).emitWithAck(event, { room });
-    if (answer?.code) throw new PgbellError(answer.code, answer.message);
+    if (!answer?.ok) throw new PgbellError(answer?.code ?? 'bad_answer', answer?.message ?? 'No answer.');
   };
   return {
     resume: () => {
+      cutting = false;
+      socket.io.reconnection(true);
       socket.connect();
       turn({ status: 'connecting' });
     },
     // As a network does it: a disconnect that is said ends the session.
     cut: () => {
+      cutting = true;
       socket.io.reconnection(false);
       socket.io.engine.close();
       turn({ status: 'idle', door: null });
