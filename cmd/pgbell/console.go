@@ -34,7 +34,7 @@ type consoleTables struct {
 	CheckedAt time.Time `json:"checked_at"`
 	// Unknown is why the drift is not known; empty if it is.
 	Unknown string `json:"unknown,omitempty"`
-	*statusReport
+	statusReport
 	Switches []switchReport `json:"switches"`
 }
 
@@ -86,7 +86,7 @@ func (c *console) look(ctx context.Context) (report *consoleTables, err error) {
 		if err != nil {
 			report.Unknown = oneLine(err)
 		}
-		report.statusReport = newStatusReport(status, watched, drift)
+		report.statusReport = *newStatusReport(status, watched, drift)
 		switches, err := db.Switches(ctx, conn)
 		for _, s := range switches {
 			report.Switches = append(report.Switches, switchReport{s.Setting, s.Value, s.Scope(), s.Undo(), s.Off()})

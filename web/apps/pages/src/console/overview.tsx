@@ -32,7 +32,7 @@ export function Overview({ stats }: { stats: Stats | undefined }) {
   const per = (n: number) => `${short(n)}/s`;
   const charts = useMemo(() => series(columns, doors), [columns, doors]);
   return (
-    <Stack gap="md">
+    <Stack gap="md" data-samples={columns.x.length}>
       <SimpleGrid cols={{ base: 2, sm: 3, lg: 6 }} spacing="md">
         <Tile name="Connections" value={stats && short(total)}>
           {count(stats?.users ?? 0, 'user')}, {count(stats?.rooms ?? 0, 'room')}

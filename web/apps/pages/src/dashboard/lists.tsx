@@ -25,7 +25,7 @@ const Mark = ({ of }: { of: string }) => (
 
 /** Lights up for a moment when what it shows has changed. */
 function useFlash(sign: string) {
-  const element = useRef<HTMLLIElement>(null);
+  const element = useRef<HTMLTableRowElement>(null);
   const before = useRef(sign);
   useEffect(() => {
     if (before.current === sign) return;
@@ -54,9 +54,13 @@ function Row({
   children?: ReactNode;
 }) {
   const element = useFlash(sign);
+  // The roles are said because a grid's style takes them away.
   return (
-    <li className="row" data-row={id} ref={element}>
-      <Stack gap={0} miw={0} className="row-main">
+    <tr className="row" role="row" data-row={id} ref={element}>
+      <Text component="td" role="cell" size="xs" c="dimmed" className="row-id">
+        {id}
+      </Text>
+      <Stack component="td" role="cell" gap={0} miw={0} className="row-main">
         <Group gap={6} wrap="nowrap" miw={0}>
           <Text size="sm" fw={600} truncate>
             {title}
@@ -67,11 +71,11 @@ function Row({
           {detail}
         </Text>
       </Stack>
-      <Text size="sm" fw={600} className="row-side">
+      <Text component="td" role="cell" size="sm" fw={600} className="row-side">
         {money(amount)}
       </Text>
-      {children}
-    </li>
+      <td role="cell" className="row-side row-actions">{children}</td>
+    </tr>
   );
 }
 
@@ -105,7 +109,9 @@ function List<R extends { id: number }>({ label, rows, loading, empty, line }: L
         </Center>
       ) : (
         <>
-          <ul className="rows">{first.map(line)}</ul>
+          <table className="rows" role="table" aria-label={label}>
+            <tbody role="rowgroup">{first.map(line)}</tbody>
+          </table>
           {rows.length > shown && (
             <Text size="xs" c="dimmed" ta="center" p="sm">
               and {count(rows.length - shown, 'older one')}
@@ -143,19 +149,19 @@ const BookingRow = memo(function BookingRow({ booking: b, other, offered, busy, 
       id={b.id}
       sign={`${b.status} ${b.price} ${offered}`}
       title={b.service}
-      detail={`#${b.id} · ${other} · ${moment(b.starts_at)}${b.provider_note ? ` · ${b.provider_note}` : ''}`}
+      detail={`${other} · ${moment(b.starts_at)}${b.provider_note ? ` · ${b.provider_note}` : ''}`}
       mark={b.status}
       amount={b.price}
     >
       {offered && (
-        <Group gap={6} wrap="nowrap" className="row-side row-actions">
+        <Group gap={6} wrap="nowrap">
           {(offered.split(' ') as Action[]).map((action) => (
             <Button
               key={action}
               size="compact-xs"
               variant={action === 'cancel' || action === 'decline' ? 'default' : 'filled'}
               disabled={busy}
-              aria-label={`${words[action]} booking ${b.id}`}
+              aria-label={`${action} booking ${b.id}`}
               onClick={() => act(b.id, action)}
             >
               {words[action]}

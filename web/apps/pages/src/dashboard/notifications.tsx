@@ -75,7 +75,7 @@ export function NotificationPanel() {
 
 function Item({ of: n, read }: { of: Notification; read: () => void }) {
   return (
-    <li className="row" style={{ alignItems: 'start' }}>
+    <li className="note-row">
       <Group gap="sm" wrap="nowrap" align="start">
         <span
           className="dot"
