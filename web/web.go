@@ -5,34 +5,61 @@
 package web
 
 import (
+	"bytes"
 	"embed"
 	"io/fs"
 	"net/http"
 	"path"
+	"time"
 )
 
 //go:embed all:dist
 var built embed.FS
 
-// Pages are the paths at which [Handler] shows a page. All of them are one
+// Options of the pages.
+type Options struct {
+	// Demo says that there is a marketplace, with its dashboards below /demo.
+	// Default: the test panel and the console alone.
+	Demo bool
+}
+
+// Pages are the paths at which [Handle] shows a page. All of them are one
 // document that looks at its own address.
-var Pages = []string{"/demo", "/demo/client", "/demo/provider", "/websocket-test", "/console"}
+func (o Options) Pages() []string {
+	pages := []string{"/websocket-test", "/console"}
+	if o.Demo {
+		pages = append(pages, "/demo", "/demo/client", "/demo/provider")
+	}
+	return pages
+}
 
 // policy lets a page load and ask what is its own and nothing else. The
 // component library sets styles from scripts.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// Handle adds the pages, and what they load below /assets/.
-func Handle(mux *http.ServeMux) {
+// Handle adds the pages, and what they load below /assets/. With a demo the
+// root leads there.
+func Handle(mux *http.ServeMux, o Options) {
 	files, err := fs.Sub(built, "dist")
 	if err != nil {
 		return // "dist" is a valid name: this cannot happen
 	}
-	for _, page := range Pages {
+	document, err := fs.ReadFile(files, "index.html")
+	if err != nil {
+		return // it is embedded: this cannot happen, either
+	}
+	if o.Demo {
+		document = bytes.Replace(document, []byte("<html "), []byte("<html data-demo "), 1)
+		mux.Handle("GET /{$}", http.RedirectHandler("/demo", http.StatusFound))
+	}
+	for _, page := range o.Pages() {
 		mux.HandleFunc("GET "+page, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Security-Policy", policy)
-			w.Header().Set("Cache-Control", "no-cache")
-			http.ServeFileFS(w, r, files, "index.html")
+			header := w.Header()
+			header.Set("Content-Security-Policy", policy)
+			header.Set("Cache-Control", "no-cache")
+			header.Set("X-Content-Type-Options", "nosniff")
+			header.Set("Referrer-Policy", "no-referrer")
+			http.ServeContent(w, r, "index.html", time.Time{}, bytes.NewReader(document))
 		})
 	}
 	mux.HandleFunc("GET /assets/", func(w http.ResponseWriter, r *http.Request) {

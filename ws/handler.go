@@ -56,6 +56,9 @@ type HandlerOptions struct {
 	// Inbox answers /api/notifications and what is below. Default: none, there
 	// is nothing at these addresses.
 	Inbox Inbox
+	// Console answers what is asked below /api/console/. Default: none, there
+	// is nothing at those addresses.
+	Console Console
 }
 
 // Handler serves a hub over HTTP:
@@ -73,6 +76,7 @@ type HandlerOptions struct {
 //	POST /api/socket      publishes
 //	/socket.io/           the stream for clients of Socket.IO
 //	GET /api/socket/errors  what clients were told
+//	GET /api/console/…      what operators ask
 //
 // Errors are JSON, {code, message, retryable, action}.
 type Handler struct {
@@ -86,6 +90,8 @@ type Handler struct {
 
 	rowsUsers  counter
 	rowsPlaces chan struct{}
+
+	console console
 }
 
 // NewHandler serves hub.
@@ -119,6 +125,7 @@ func NewHandler(hub *Hub, o HandlerOptions) *Handler {
 	h.serveEvents()
 	h.serveSocket()
 	h.serveSocketIO()
+	h.serveConsole()
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, errNotFound) })
 	return h
 }

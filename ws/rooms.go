@@ -115,6 +115,19 @@ func (r *rooms) occupied(room string) bool {
 	return len(shard.rooms[room]) > 0
 }
 
+// sizes calls f with every room and the number of its members. f must be quick,
+// as for each.
+func (r *rooms) sizes(f func(room string, members int)) {
+	for i := range r.shards {
+		shard := &r.shards[i]
+		shard.mu.RLock()
+		for room, members := range shard.rooms {
+			f(room, len(members))
+		}
+		shard.mu.RUnlock()
+	}
+}
+
 // each calls f with every member. f must be quick: joins to the room's shard
 // wait for it.
 func (r *rooms) each(room string, f func(*session)) {

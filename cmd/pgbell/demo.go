@@ -30,6 +30,10 @@ const (
 	demoDatabase = "marketplace"
 	// demoTokens is how long the printed tokens are good.
 	demoTokens = 24 * time.Hour
+	// demoAdmin and demoService are the roles that see and do more, unless the
+	// configuration names others.
+	demoAdmin   = "ADMIN"
+	demoService = "SERVICE"
 )
 
 type demoCommand struct {
@@ -85,8 +89,9 @@ func (c *demoCommand) Run(ctx context.Context, a *app) error {
 		anyPort:  cfg.Settings.Listen == "",
 		also:     events,
 		pages: func(mux *http.ServeMux) {
-			web.Handle(mux)
+			web.Handle(mux, web.Options{Demo: true})
 			demo.HandlePeople(mux, d.logins)
+			demo.HandleTokens(mux, d.mint)
 			sample.Handle(mux)
 		},
 	}
@@ -120,6 +125,13 @@ func (c *demoCommand) config(a *app) (*config.Config, error) {
 	cfg.Settings.DatabaseURL = a.flags.DatabaseURL
 	if c.Listen != "" {
 		cfg.Settings.Listen = c.Listen
+	}
+	api := &cfg.Settings.API
+	if api.AdminRoles == nil {
+		api.AdminRoles = []string{demoAdmin}
+	}
+	if api.ServiceRoles == nil {
+		api.ServiceRoles = []string{demoService}
 	}
 	jwt := &cfg.Settings.JWT
 	if jwt.Secret == "" && jwt.SecretFile == "" {
@@ -251,11 +263,16 @@ func (d *demonstration) logins() ([]demo.Login, error) {
 }
 
 func (d *demonstration) token(p demo.Person) (string, error) {
+	return d.mint(demo.TokenWish{User: p.ID, Roles: []string{p.Role}, TTL: demoTokens})
+}
+
+// mint signs whatever token somebody wishes for.
+func (d *demonstration) mint(wish demo.TokenWish) (string, error) {
 	secret, err := tokenSecret(d.config.Settings.JWT)
 	if err != nil {
 		return "", err
 	}
-	return mint(secret, d.config.Settings.JWT, p.ID, []string{p.Role}, demoTokens)
+	return mint(secret, d.config.Settings.JWT, wish.User, wish.Roles, wish.TTL)
 }
 
 // welcome prints what to open and what to try.

@@ -19,6 +19,7 @@ import (
 // parts, which know nothing of Prometheus.
 type metrics struct {
 	registry *prometheus.Registry
+	recent   *recent // the same for the console
 
 	connections *prometheus.GaugeVec
 	closed      *prometheus.CounterVec
@@ -64,7 +65,7 @@ type metrics struct {
 var seconds = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30}
 
 func newMetrics() *metrics {
-	m := &metrics{registry: prometheus.NewRegistry()}
+	m := &metrics{registry: prometheus.NewRegistry(), recent: newRecent()}
 	counter := func(name, help string) prometheus.Counter {
 		c := prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 		m.registry.MustRegister(c)
@@ -157,23 +158,37 @@ func (m *metrics) handler() http.Handler {
 
 func (m *metrics) hubTrace() *ws.Trace {
 	return &ws.Trace{
-		Opened: func(transport string) { m.connections.WithLabelValues(transport).Inc() },
+		Opened: func(transport string) {
+			m.connections.WithLabelValues(transport).Inc()
+			m.recent.connections(transport, 1)
+		},
 		Closed: func(transport string, code int, _ time.Duration) {
+			m.recent.connections(transport, -1)
 			m.connections.WithLabelValues(transport).Dec()
 			m.closed.WithLabelValues(closeLabel(code)).Inc()
 		},
-		Refused:    func(code string) { m.refused.WithLabelValues(code).Inc() },
-		AuthFailed: func(code string) { m.authFailed.WithLabelValues(code).Inc() },
+		Refused: func(code string) {
+			m.refused.WithLabelValues(code).Inc()
+			m.recent.failed()
+		},
+		AuthFailed: func(code string) {
+			m.authFailed.WithLabelValues(code).Inc()
+			m.recent.failed()
+		},
 		Joined: func(recovered bool, replayed int, _ time.Duration) {
 			m.joined.WithLabelValues(strconv.FormatBool(recovered)).Inc()
 			m.replayed.Add(float64(replayed))
 		},
 		Received: func(int) { m.received.Inc() },
-		Failed:   func(code string) { m.failed.WithLabelValues(code).Inc() },
+		Failed: func(code string) {
+			m.failed.WithLabelValues(code).Inc()
+			m.recent.failed()
+		},
 		Delivered: func(sessions int, took time.Duration) {
 			m.events.Inc()
 			m.delivered.Add(float64(sessions))
 			m.fanOut.Observe(took.Seconds())
+			m.recent.events(sessions, took)
 		},
 		Written: func(_, bytes int) { m.written.Add(float64(bytes)) },
 		Slow:    m.slow.Inc,
@@ -192,8 +207,13 @@ func (m *metrics) hubTrace() *ws.Trace {
 			m.canary.Observe(took.Seconds())
 			m.canaryFail.Add(number(failed))
 		},
-		Live: func(live bool) { m.live.Set(number(live)) },
-		Gap:  func(reason string) { m.gaps.WithLabelValues(reason).Inc() },
+		Live: func(live bool) {
+			m.live.Set(number(live))
+			if live {
+				m.recent.live()
+			}
+		},
+		Gap: func(reason string) { m.gaps.WithLabelValues(reason).Inc() },
 		Window: func(events int, bytes int64) {
 			m.window.Set(float64(events))
 			m.windowBytes.Set(float64(bytes))
@@ -216,6 +236,7 @@ func (m *metrics) listenerTrace() *listener.Trace {
 				m.state.WithLabelValues(state.String()).Set(number(state == now))
 			}
 			m.turns.WithLabelValues(now.String()).Inc()
+			m.recent.turned(now)
 		},
 		Bell: func(carried, direct bool) {
 			kind := "empty"
@@ -226,9 +247,16 @@ func (m *metrics) listenerTrace() *listener.Trace {
 				kind = "carried"
 			}
 			m.bells.WithLabelValues(kind).Inc()
+			m.recent.bell()
 		},
-		Read:      func(took time.Duration, _ int) { m.reads.Observe(took.Seconds()) },
-		Delivered: func(_ int, lag time.Duration) { m.lag.Observe(lag.Seconds()) },
+		Read: func(took time.Duration, _ int) {
+			m.reads.Observe(took.Seconds())
+			m.recent.read()
+		},
+		Delivered: func(_ int, lag time.Duration) {
+			m.lag.Observe(lag.Seconds())
+			m.recent.arrived(lag)
+		},
 	}
 }
 

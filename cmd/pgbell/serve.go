@@ -5,10 +5,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 
 	"github.com/pgbell/pgbell"
 	"github.com/pgbell/pgbell/listener"
+	"github.com/pgbell/pgbell/web"
 )
 
 // serveAddress is where serve listens unless told otherwise.
@@ -57,6 +59,7 @@ func (c *serveCommand) Run(ctx context.Context, a *app) error {
 		verifier: verifier,
 		logger:   logger,
 		address:  address,
+		pages:    func(mux *http.ServeMux) { web.Handle(mux, web.Options{}) },
 		ready: func(url string) {
 			fmt.Fprintf(a.stdout, "pgbell serves %s, for clients at %s/ws\n", url, strings.Replace(url, "http", "ws", 1))
 		},

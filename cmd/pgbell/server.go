@@ -20,7 +20,6 @@ import (
 	"github.com/pgbell/pgbell/triggers"
 	"github.com/pgbell/pgbell/ws"
 	"github.com/pgbell/pgbell/ws/auth"
-	"github.com/pgbell/pgbell/ws/socketio"
 )
 
 // stopTimeout bounds an orderly end. What is not done by then is cut off.
@@ -115,7 +114,11 @@ func (s *server) run(ctx context.Context) (err error) {
 		Logger: s.logger,
 		Trace:  m.listenerTrace(),
 	}))
-	doors := ws.NewHandler(hub, s.handlerOptions(rowReader{rows}, publisher{reads}, inbox, recovery(ctx, pool, s.settings.SocketIO, s.logger)))
+	answers := s.handlerOptions()
+	answers.Rows, answers.Publisher, answers.Inbox = rowReader{rows}, publisher{reads}, inbox
+	answers.Recovery = recovery(ctx, pool, s.settings.SocketIO, s.logger)
+	answers.Console = &console{recent: m.recent, pool: reads, tables: s.tables}
+	doors := ws.NewHandler(hub, answers)
 	web := &http.Server{
 		Handler:           s.routes(doors, m),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -135,6 +138,9 @@ func (s *server) run(ctx context.Context) (err error) {
 	g.Go(func() error { return every(work, db.RotateEvery, rotate(pool, m, s.logger)) })
 	g.Go(func() error { return every(work, db.ExpireEvery, expire(pool, s.settings.Retention, s.logger)) })
 	g.Go(func() error { return every(work, db.SettleEvery, settle(pool, s.logger)) })
+	g.Go(func() error {
+		return every(work, sampleEvery, func(context.Context) { m.recent.sample(time.Now()) })
+	})
 	g.Go(func() error {
 		if err := web.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve HTTP: %w", err)
@@ -252,18 +258,15 @@ func (s *server) debounce() map[string]time.Duration {
 	return windows
 }
 
-func (s *server) handlerOptions(rows ws.RowReader, publishing ws.Publisher, inbox ws.Inbox, recovery *socketio.PIDs) ws.HandlerOptions {
+// handlerOptions are those that the settings decide.
+func (s *server) handlerOptions() ws.HandlerOptions {
 	return ws.HandlerOptions{
 		Origins:       s.settings.Origins,
 		ClientAddress: ws.ForwardedAddress(s.settings.TrustedProxies),
 		AdminRoles:    s.settings.API.AdminRoles,
 		ServiceRoles:  s.settings.API.ServiceRoles,
-		Publisher:     publishing,
 		Version:       versionName(),
 		ReadyWithin:   readyWithin,
-		Rows:          rows,
-		Inbox:         inbox,
-		Recovery:      recovery,
 	}
 }
 

@@ -35,13 +35,8 @@ func (c *whyCommand) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	key, err := parseKey(c.Key)
-	if err != nil {
+	if _, err := c.row(); err != nil {
 		return err
-	}
-	schema, table, ok := config.SplitName(c.Table)
-	if !ok {
-		return usagef("--table: %q has no schema, write %q", c.Table, "public."+c.Table)
 	}
 	url, err := databaseURL(cfg.Settings)
 	if err != nil {
@@ -52,25 +47,10 @@ func (c *whyCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer pool.Close()
-	answer := explanation{User: c.User, Roles: c.Role, Table: c.Table}
-	err = pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
-		watched, err := watches(ctx, conn.Conn(), cfg)
-		if err != nil {
-			return err
-		}
-		at := slices.IndexFunc(watched, func(w triggers.Watch) bool { return w.Table == triggers.Name{Schema: schema, Name: table} })
-		if at < 0 {
-			answer.rule(no, "watched", "the configuration watches "+strings.Join(tableNames(watched), ", ")+", and not this table")
-			return nil
-		}
-		answer.Type = watched[at].Type
-		answer.rule(yes, "watched", "as type "+watched[at].Type)
-		return answer.find(ctx, pool, conn.Conn(), watched[at], key)
-	})
+	answer, err := c.explain(ctx, pool, cfg)
 	if err != nil {
 		return err
 	}
-	answer.conclude()
 	if c.JSON {
 		err = printJSON(a.stdout, answer)
 	} else {
@@ -80,6 +60,53 @@ func (c *whyCommand) Run(ctx context.Context, a *app) error {
 		return errNotReceived
 	}
 	return err
+}
+
+// whyRow is the row that is asked about.
+type whyRow struct {
+	table triggers.Name
+	key   rowKey
+}
+
+// row reads the question as far as that needs no database.
+func (c *whyCommand) row() (whyRow, error) {
+	key, err := parseKey(c.Key)
+	if err != nil {
+		return whyRow{}, err
+	}
+	schema, table, ok := config.SplitName(c.Table)
+	if !ok {
+		return whyRow{}, usagef("--table: %q has no schema, write %q", c.Table, "public."+c.Table)
+	}
+	return whyRow{triggers.Name{Schema: schema, Name: table}, key}, nil
+}
+
+// explain finds the answer. Mistakes of the question are a [*usageError].
+func (c *whyCommand) explain(ctx context.Context, pool *pgxpool.Pool, cfg *config.Config) (explanation, error) {
+	answer := explanation{User: c.User, Roles: c.Role, Table: c.Table}
+	row, err := c.row()
+	if err != nil {
+		return answer, err
+	}
+	err = pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		watched, err := watches(ctx, conn.Conn(), cfg)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(watched, func(w triggers.Watch) bool { return w.Table == row.table })
+		if at < 0 {
+			answer.rule(no, "watched", "the configuration watches "+strings.Join(tableNames(watched), ", ")+", and not this table")
+			return nil
+		}
+		answer.Type = watched[at].Type
+		answer.rule(yes, "watched", "as type "+watched[at].Type)
+		return answer.find(ctx, pool, conn.Conn(), watched[at], row.key)
+	})
+	if err != nil {
+		return answer, err
+	}
+	answer.conclude()
+	return answer, nil
 }
 
 func tableNames(watched []triggers.Watch) []string {

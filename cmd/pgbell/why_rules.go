@@ -146,7 +146,7 @@ func (x *explanation) watchers(roles []string) {
 		x.As = append(x.As, held...)
 		x.rule(yes, "watchers", list+" see every row, and the token has "+strings.Join(held, ", "))
 	case len(x.Roles) == 0:
-		x.rule(no, "watchers", list+" see every row; --role says which the token has")
+		x.rule(no, "watchers", list+" see every row, and no role of the token was named")
 	default:
 		x.rule(no, "watchers", list+" see every row, and the token has only "+strings.Join(x.Roles, ", "))
 	}

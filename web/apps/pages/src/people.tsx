@@ -9,6 +9,9 @@ export interface Person {
   suggested?: boolean;
 }
 
+/** Whether this server has a marketplace. It says so in the document. */
+export const isDemo = document.documentElement.hasAttribute('data-demo');
+
 /** Asked for anew each time: a demo that was started again has other tokens. */
 export async function fetchPeople(): Promise<Person[]> {
   const answer = await fetch('/demo/people');
@@ -22,17 +25,36 @@ export async function tokenOf(id: string): Promise<string> {
   return person.token;
 }
 
+/** Has the demo sign whatever token one wishes for. */
+export async function mint(user: string, roles: readonly string[], seconds = 3600): Promise<string> {
+  const answer = await fetch('/demo/api/tokens', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ user, roles, seconds }),
+  });
+  const said = await answer.json().catch(() => null);
+  if (!answer.ok) throw new Error(said?.message ?? `The demo answered ${answer.status}.`);
+  return said.token;
+}
+
 /** Everybody; undefined until they are known, null where there is no demo. */
 export function usePeople(): Person[] | null | undefined {
-  const [people, setPeople] = useState<Person[] | null>();
+  const [people, setPeople] = useState<Person[] | null | undefined>(isDemo ? undefined : null);
   useEffect(() => {
+    if (!isDemo) return;
     let over = false;
-    fetchPeople().then(
-      (all) => over || setPeople(all),
-      () => over || setPeople(null),
-    );
+    let timer: ReturnType<typeof setTimeout>;
+    const ask = () =>
+      fetchPeople().then(
+        (all) => over || setPeople(all),
+        () => {
+          if (!over) timer = setTimeout(ask, 2000);
+        },
+      );
+    void ask();
     return () => {
       over = true;
+      clearTimeout(timer);
     };
   }, []);
   return people;

@@ -31,14 +31,3 @@ declare module '@pgbell/react' {
     rows: { booking: Booking; payment: Payment; payout: Payout };
   }
 }
-
-const euros = new Intl.NumberFormat('en', { style: 'currency', currency: 'EUR' });
-export const money = (amount: number): string => euros.format(amount);
-
-const dates = new Intl.DateTimeFormat('en', {
-  day: 'numeric',
-  month: 'short',
-  hour: '2-digit',
-  minute: '2-digit',
-});
-export const moment = (at: string): string => dates.format(new Date(at));

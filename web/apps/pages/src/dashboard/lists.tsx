@@ -1,7 +1,8 @@
-import { Badge, Button, Group, ScrollArea, Table, Text } from '@mantine/core';
-import type { ReactNode } from 'react';
+import { Badge, Button, Center, Group, ScrollArea, Skeleton, Stack, Text } from '@mantine/core';
+import { memo, type ReactNode, useEffect, useRef } from 'react';
 import type { Action } from '../actions';
-import { type Booking, moment, money, type Payment, type Payout } from '../rows';
+import { count, moment, money, word } from '../format';
+import type { Booking, Payment, Payout } from '../rows';
 
 const colors: Record<string, string> = {
   PENDING: 'yellow',
@@ -17,119 +18,239 @@ const colors: Record<string, string> = {
 };
 
 const Mark = ({ of }: { of: string }) => (
-  <Badge color={colors[of] ?? 'gray'} variant="dot" miw="max-content">
-    {of.toLowerCase()}
+  <Badge color={colors[of] ?? 'gray'} variant="dot" size="sm" tt="none" miw="max-content">
+    {word(of)}
   </Badge>
 );
+
+/** Lights up for a moment when what it shows has changed. */
+function useFlash(sign: string) {
+  const element = useRef<HTMLTableRowElement>(null);
+  const before = useRef(sign);
+  useEffect(() => {
+    if (before.current === sign) return;
+    before.current = sign;
+    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+    element.current?.animate([{ background: 'var(--flash)' }, { background: 'transparent' }], 1500);
+  }, [sign]);
+  return element;
+}
+
+function Row({
+  id,
+  sign,
+  title,
+  detail,
+  mark,
+  amount,
+  children,
+}: {
+  id: number;
+  sign: string;
+  title: string;
+  detail: string;
+  mark: string;
+  amount: number;
+  children?: ReactNode;
+}) {
+  const element = useFlash(sign);
+  // The roles are said because a grid's style takes them away.
+  return (
+    <tr className="row" role="row" data-row={id} ref={element}>
+      <Text component="td" role="cell" size="xs" c="dimmed" className="row-id">
+        {id}
+      </Text>
+      <Stack component="td" role="cell" gap={0} miw={0} className="row-main">
+        <Group gap={6} wrap="nowrap" miw={0}>
+          <Text size="sm" fw={600} truncate>
+            {title}
+          </Text>
+          <Mark of={mark} />
+        </Group>
+        <Text size="xs" c="dimmed" truncate>
+          {detail}
+        </Text>
+      </Stack>
+      <Text component="td" role="cell" size="sm" fw={600} className="row-side">
+        {money(amount)}
+      </Text>
+      <td role="cell" className="row-side row-actions">{children}</td>
+    </tr>
+  );
+}
+
+/** How many rows a list shows: a dashboard is for what is new. */
+const shown = 30;
 
 interface ListProps<Row> {
   label: string;
   rows: readonly Row[];
   loading: boolean;
-  columns: readonly string[];
-  line: (row: Row) => readonly ReactNode[];
+  empty: string;
+  line: (row: Row) => ReactNode;
 }
 
-/** The newest rows of a type, as a table. */
-export function List<Row extends { id: number }>({ label, rows, loading, columns, line }: ListProps<Row>) {
-  const newest = rows.slice(-30).reverse();
+/** The newest rows of a type. */
+function List<R extends { id: number }>({ label, rows, loading, empty, line }: ListProps<R>) {
+  const first = rows.slice(0, shown);
   return (
-    <ScrollArea.Autosize mah={320} viewportProps={{ tabIndex: 0, role: 'region', 'aria-label': label }}>
-      <Table stickyHeader style={{ whiteSpace: 'nowrap' }} horizontalSpacing="xs" verticalSpacing={6}>
-        <Table.Thead>
-          <Table.Tr>
-            {columns.map((c) => (
-              <Table.Th key={c}>{c}</Table.Th>
-            ))}
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {newest.map((row) => (
-            <Table.Tr key={row.id} data-row={row.id}>
-              {line(row).map((cell, i) => (
-                <Table.Td key={columns[i]}>{cell}</Table.Td>
-              ))}
-            </Table.Tr>
+    <ScrollArea h={340} viewportProps={{ tabIndex: 0, role: 'region', 'aria-label': label }}>
+      {loading ? (
+        <Stack p="md" gap="md" aria-busy="true">
+          {[1, 2, 3, 4].map((n) => (
+            <Skeleton key={n} h={40} />
           ))}
-        </Table.Tbody>
-      </Table>
-      {newest.length === 0 && (
-        <Text c="dimmed" size="sm" p="xs">
-          {loading ? 'Loading' : 'Nothing yet'}
-        </Text>
+        </Stack>
+      ) : first.length === 0 ? (
+        <Center h={300}>
+          <Text c="dimmed" size="sm">
+            {empty}
+          </Text>
+        </Center>
+      ) : (
+        <>
+          <table className="rows" role="table" aria-label={label}>
+            <tbody role="rowgroup">{first.map(line)}</tbody>
+          </table>
+          {rows.length > shown && (
+            <Text size="xs" c="dimmed" ta="center" p="sm">
+              and {count(rows.length - shown, 'older one')}
+            </Text>
+          )}
+        </>
       )}
-    </ScrollArea.Autosize>
+    </ScrollArea>
   );
 }
 
+const newest = <R,>(rows: readonly R[]): readonly R[] => rows.slice().reverse();
+
 export type Offer = (booking: Booking) => readonly Action[];
+
+const words: Record<Action, string> = {
+  accept: 'Accept',
+  decline: 'Decline',
+  cancel: 'Cancel',
+  pay: 'Pay',
+  release: 'Release',
+};
+
+interface BookingRowProps {
+  booking: Booking;
+  other: string;
+  offered: string;
+  busy: boolean;
+  act: (booking: number, action: Action) => void;
+}
+
+const BookingRow = memo(function BookingRow({ booking: b, other, offered, busy, act }: BookingRowProps) {
+  return (
+    <Row
+      id={b.id}
+      sign={`${b.status} ${b.price} ${offered}`}
+      title={b.service}
+      detail={`${other} · ${moment(b.starts_at)}${b.provider_note ? ` · ${b.provider_note}` : ''}`}
+      mark={b.status}
+      amount={b.price}
+    >
+      {offered && (
+        <Group gap={6} wrap="nowrap">
+          {(offered.split(' ') as Action[]).map((action) => (
+            <Button
+              key={action}
+              size="compact-xs"
+              variant={action === 'cancel' || action === 'decline' ? 'default' : 'filled'}
+              disabled={busy}
+              aria-label={`${action} booking ${b.id}`}
+              onClick={() => act(b.id, action)}
+            >
+              {words[action]}
+            </Button>
+          ))}
+        </Group>
+      )}
+    </Row>
+  );
+});
+
+/** Those that wait for the user come first. */
+const urgent = (offered: readonly Action[]) => offered.some((a) => a !== 'cancel');
 
 export function Bookings(props: {
   of: string;
   rows: readonly Booking[];
   loading: boolean;
+  names: ReadonlyMap<string, string>;
   other: 'client_id' | 'provider_id';
   offer: Offer;
   busy: ReadonlySet<number>;
   act: (booking: number, action: Action) => void;
 }) {
-  const { of, rows, loading, other, offer, busy, act } = props;
+  const { of, rows, loading, names, other, offer, busy, act } = props;
+  const lines = newest(rows).map((booking) => ({ id: booking.id, booking, offered: offer(booking) }));
+  const sorted = [...lines.filter((l) => urgent(l.offered)), ...lines.filter((l) => !urgent(l.offered))];
   return (
     <List
       label={`Bookings of ${of}`}
-      rows={rows}
+      rows={sorted}
       loading={loading}
-      columns={['#', 'Service', 'With', 'Price', 'Status', 'Actions', 'When']}
-      line={(b) => [
-        b.id,
-        b.service,
-        b[other],
-        money(b.price),
-        <Mark key="status" of={b.status} />,
-        <Group key="actions" gap={4} wrap="nowrap">
-          {offer(b).map((action) => (
-            <Button
-              key={action}
-              size="compact-xs"
-              variant={action === 'cancel' || action === 'decline' ? 'default' : 'filled'}
-              loading={busy.has(b.id)}
-              aria-label={`${action} booking ${b.id}`}
-              onClick={() => act(b.id, action)}
-            >
-              {action}
-            </Button>
-          ))}
-        </Group>,
-        moment(b.starts_at),
-      ]}
+      empty="No bookings yet"
+      line={({ id, booking, offered }) => (
+        <BookingRow
+          key={id}
+          booking={booking}
+          other={names.get(booking[other]) ?? booking[other]}
+          offered={offered.join(' ')}
+          busy={busy.has(id)}
+          act={act}
+        />
+      )}
     />
   );
 }
 
-export const Payments = ({
-  of,
-  rows,
-  loading,
-}: {
+interface Rows<R> {
   of: string;
-  rows: readonly Payment[];
+  rows: readonly R[];
   loading: boolean;
-}) => (
+}
+
+export const Payments = ({ of, rows, loading }: Rows<Payment>) => (
   <List
     label={`Payments of ${of}`}
-    rows={rows}
+    rows={newest(rows)}
     loading={loading}
-    columns={['#', 'Booking', 'Amount', 'Status']}
-    line={(p) => [p.id, p.booking_id, money(p.amount), <Mark key="status" of={p.status} />]}
+    empty="No payments yet"
+    line={(p) => (
+      <Row
+        key={p.id}
+        id={p.id}
+        sign={p.status}
+        title={`Booking ${p.booking_id}`}
+        detail={`Payment ${p.id}`}
+        mark={p.status}
+        amount={p.amount}
+      />
+    )}
   />
 );
 
-export const Payouts = ({ of, rows, loading }: { of: string; rows: readonly Payout[]; loading: boolean }) => (
+export const Payouts = ({ of, rows, loading }: Rows<Payout>) => (
   <List
     label={`Payouts of ${of}`}
-    rows={rows}
+    rows={newest(rows)}
     loading={loading}
-    columns={['#', 'Made', 'Amount', 'Status']}
-    line={(p) => [p.id, moment(p.created_at), money(p.amount), <Mark key="status" of={p.status} />]}
+    empty="No payouts yet"
+    line={(p) => (
+      <Row
+        key={p.id}
+        id={p.id}
+        sign={p.status}
+        title={`Payout ${p.id}`}
+        detail={moment(p.created_at)}
+        mark={p.status}
+        amount={p.amount}
+      />
+    )}
   />
 );

@@ -1,67 +1,108 @@
-import { ActionIcon, Button, Group, Indicator, Popover, ScrollArea, Stack, Text } from '@mantine/core';
+import {
+  ActionIcon,
+  Button,
+  Center,
+  Group,
+  Indicator,
+  Popover,
+  ScrollArea,
+  Stack,
+  Text,
+} from '@mantine/core';
+import type { Notification } from '@pgbell/client';
 import { useNotifications } from '@pgbell/react';
-import { moment } from '../rows';
+import { moment } from '../format';
+import { BellIcon } from '../icons';
+import { toast } from '../toasts';
+
+const hues: Record<string, string> = { success: 'teal', warning: 'yellow', error: 'red' };
 
 /** A bell with the number of unread notifications, and the list behind it. */
 export function NotificationPanel() {
   const { notifications, unread, more, loading, error, markRead, markAllRead, loadMore } = useNotifications();
+  const attempt = (what: Promise<void>) => what.catch((e: Error) => toast(e.message, { failed: true }));
   return (
     <Popover width={340} withRoles position="bottom-end" shadow="md" trapFocus returnFocus>
-      <Indicator label={unread > 99 ? '99+' : unread} disabled={!unread} size={18} color="red.9">
+      <Indicator label={unread > 99 ? '99+' : unread} disabled={!unread} size={18} color="red.9" offset={4}>
         <Popover.Target>
           <ActionIcon variant="default" size="lg" aria-label={`Notifications, ${unread} unread`}>
-            <svg width="18" height="18" viewBox="0 0 24 24" aria-hidden="true">
-              <path
-                fill="currentColor"
-                d="M12 2a6 6 0 0 0-6 6v5l-2 3v1h16v-1l-2-3V8a6 6 0 0 0-6-6zm-3 16a3 3 0 0 0 6 0z"
-              />
-            </svg>
+            <BellIcon />
           </ActionIcon>
         </Popover.Target>
       </Indicator>
-      <Popover.Dropdown>
-        <Group justify="space-between" mb="xs">
+      <Popover.Dropdown p={0} aria-label="Notifications">
+        <Group justify="space-between" px="md" py="xs" style={{ borderBottom: '1px solid var(--line)' }}>
           <Text fw={600}>Notifications</Text>
-          <Button size="compact-xs" variant="subtle" disabled={!unread} onClick={() => void markAllRead()}>
+          <Button
+            size="compact-xs"
+            variant="default"
+            disabled={!unread}
+            onClick={() => void attempt(markAllRead())}
+          >
             Mark all as read
           </Button>
         </Group>
-        <ScrollArea.Autosize mah={320}>
-          <Stack gap="xs">
-            {notifications.map((n) => (
-              <Group key={n.id} justify="space-between" wrap="nowrap" align="start">
-                <div>
-                  <Text size="sm" fw={n.readAt ? 400 : 700}>
-                    {n.title}
-                  </Text>
-                  <Text size="xs" c="dimmed">
-                    {n.message} {moment(n.createdAt)}
-                  </Text>
-                </div>
-                {!n.readAt && (
-                  <Button size="compact-xs" variant="subtle" onClick={() => void markRead([n.id])}>
-                    Read
-                  </Button>
-                )}
-              </Group>
-            ))}
-            {notifications.length === 0 && (
-              <Text size="sm" c="dimmed">
+        <ScrollArea.Autosize mah={340} aria-live="polite">
+          {notifications.length > 0 ? (
+            <ul className="rows">
+              {notifications.map((n) => (
+                <Item key={n.id} of={n} read={() => void attempt(markRead([n.id]))} />
+              ))}
+            </ul>
+          ) : (
+            <Center h={120} px="md">
+              <Text size="sm" c="dimmed" ta="center">
                 {loading
                   ? 'Loading'
                   : error
                     ? 'Notifications are not available on this server.'
-                    : 'Nothing yet'}
+                    : 'Nothing yet. You hear of what concerns you here.'}
               </Text>
-            )}
-            {more && (
-              <Button size="compact-sm" variant="default" onClick={() => void loadMore()}>
+            </Center>
+          )}
+          {more && (
+            <Center p="xs">
+              <Button size="compact-sm" variant="default" onClick={() => void attempt(loadMore())}>
                 Older ones
               </Button>
-            )}
-          </Stack>
+            </Center>
+          )}
         </ScrollArea.Autosize>
       </Popover.Dropdown>
     </Popover>
+  );
+}
+
+function Item({ of: n, read }: { of: Notification; read: () => void }) {
+  return (
+    <li className="note-row">
+      <Group gap="sm" wrap="nowrap" align="start">
+        <span
+          className="dot"
+          style={{
+            marginTop: 6,
+            flex: 'none',
+            visibility: n.readAt ? 'hidden' : undefined,
+            color: `var(--mantine-color-${hues[n.level] ?? 'blue'}-filled)`,
+          }}
+        />
+        <Stack gap={0} miw={0}>
+          <Text size="sm" fw={n.readAt ? 400 : 650}>
+            {n.title}
+          </Text>
+          <Text size="sm" className="wrap">
+            {n.message}
+          </Text>
+          <Text size="xs" c="dimmed">
+            {moment(n.createdAt)}
+          </Text>
+        </Stack>
+      </Group>
+      {!n.readAt && (
+        <Button size="compact-xs" variant="default" aria-label={`Mark as read: ${n.title}`} onClick={read}>
+          Read
+        </Button>
+      )}
+    </li>
   );
 }
