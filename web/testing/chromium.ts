@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { type BrowserServer, chromium } from 'playwright-core';
 
-/** Where to look for a browser, after `CHROMIUM`. The same places as in .ci/setup-web. */
+/** Where to look for a browser, after `CHROMIUM`. */
 const places = [
   '/usr/bin/chromium',
   '/usr/bin/chromium-browser',
@@ -22,7 +22,7 @@ function executable(path: string | undefined): path is string {
 /** Starts a browser without a screen, for all tests together. */
 export async function startChromium(): Promise<BrowserServer> {
   const executablePath = [process.env.CHROMIUM, ...places].find(executable);
-  if (!executablePath) throw new Error('no Chromium found: run .ci/setup-web, or name one in CHROMIUM');
+  if (!executablePath) throw new Error('no Chromium found: run .ci/setup, or name one in CHROMIUM');
   return chromium.launchServer({
     executablePath,
     args: [
