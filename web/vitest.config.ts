@@ -44,7 +44,7 @@ export default defineConfig({
         test: {
           ...common,
           name: 'server',
-          include: ['{packages,apps}/*/test/server/*.test.{ts,tsx}'],
+          include: ['packages/*/test/server/*.test.{ts,tsx}', 'apps/*/test/browser/*.test.ts'],
           globalSetup: ['testing/setup.ts'],
           testTimeout: 60_000,
         },

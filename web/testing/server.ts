@@ -58,6 +58,13 @@ export async function market(): Promise<Market> {
 export class Node {
   #child: ChildProcess | undefined;
   #port = 0;
+  readonly #command: readonly string[];
+
+  /** `demo` has the marketplace's application, too. */
+  constructor(command: 'serve' | 'demo' = 'serve') {
+    this.#command =
+      command === 'demo' ? ['demo', '--no-traffic', '--database-url', inject('database')] : [command];
+  }
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
@@ -66,7 +73,7 @@ export class Node {
   async start(): Promise<void> {
     this.#child = spawn(
       inject('binary'),
-      ['serve', '--listen', `127.0.0.1:${this.#port}`, '--log-format', 'text'],
+      [...this.#command, '--listen', `127.0.0.1:${this.#port}`, '--log-format', 'text'],
       {
         cwd: '/',
         env: { ...process.env, PGBELL_JWT_SECRET: inject('secret'), DATABASE_URL: inject('database') },
@@ -87,6 +94,8 @@ export class FaultyProxy {
   flowing = true;
   /** Requests that are refused by closing, by their first bytes. */
   refuse: RegExp | undefined;
+  /** How late everything comes, in milliseconds, in the order in which it was sent. */
+  delay = 0;
   connections = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -104,7 +113,10 @@ export class FaultyProxy {
         this.#sockets.add(a);
         a.on('data', (chunk: Buffer) => {
           if (a === from && this.refuse?.test(chunk.toString('latin1'))) return this.#end(from, to);
-          if (this.flowing) b.write(chunk);
+          if (!this.flowing) return;
+          // Timers of one length fire in the order in which they were set.
+          if (this.delay) setTimeout(() => b.writable && b.write(chunk), this.delay);
+          else b.write(chunk);
         });
         a.on('error', () => {});
         a.on('close', () => {

@@ -12,7 +12,6 @@ export type { CursorStorage, Events, Options, Trace } from './options.js';
 export type { LiveRows, RowsOptions, RowsState } from './rows.js';
 export { liveRows } from './rows.js';
 export type { Phase, State, Status } from './state.js';
-export { transitions } from './state.js';
 export type { Store } from './store.js';
 export type { TokenSource } from './token.js';
 export type {

@@ -1,4 +1,4 @@
-import type { DoorName, WebSocketConstructor } from './door.js';
+import type { DoorName, Surroundings, WebSocketConstructor } from './door.js';
 import type { PgbellError } from './errors.js';
 import type { Phase, State } from './state.js';
 import type { TokenSource } from './token.js';
@@ -67,3 +67,21 @@ export type Events<R extends object = AnyRows> = {
   /** Each error that ends a connection or an attempt. */
   error: PgbellError;
 };
+
+/** What doors need to know, with the defaults filled in. */
+export function surroundings(o: Options): Surroundings {
+  const page = globalThis as { location?: Location; WebSocket?: WebSocketConstructor };
+  const base = new URL(o.url ?? '/', page.location?.href ?? 'http://localhost');
+  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  return {
+    base,
+    WebSocket: o.WebSocket ?? page.WebSocket,
+    fetch: o.fetch ?? ((...args) => fetch(...args)),
+    parse: o.parse ?? JSON.parse,
+    timeout: o.timeout ?? 10_000,
+    heartbeat: o.heartbeat ?? 25_000,
+    pollInterval: o.pollInterval ?? 60_000,
+    longPoll: Math.min(o.longPoll ?? 25_000, 60_000),
+    frame: o.trace?.frame,
+  };
+}

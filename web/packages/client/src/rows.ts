@@ -13,7 +13,7 @@ export interface RowsOptions<Row> {
   key?: string | readonly string[];
   /** More rows than this are the error `too_many_rows`. Default: 10000. */
   max?: number;
-  /** Changes are told at most this often, in milliseconds; the first one at once. Default: 16. */
+  /** Changes are told at most this often, in milliseconds; the first one at once. Default: 100. */
   throttle?: number;
 }
 
@@ -265,7 +265,7 @@ class Replica<Row> extends LiveStore<RowsState<Row>> implements LiveRows<Row> {
   /** Tells the subscribers: at once, or when it is time again. */
   #tell(): void {
     if (this.#telling.set) return;
-    const wait = this.#told + (this.#o.throttle ?? 16) - Date.now();
+    const wait = this.#told + (this.#o.throttle ?? 100) - Date.now();
     if (wait > 0) this.#telling.start(wait, () => this.#tellNow());
     else this.#tellNow();
   }

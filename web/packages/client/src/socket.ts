@@ -17,6 +17,7 @@ export function openSocket(s: Surroundings, on: DoorEvents): Door {
   const timer = new Timer();
   let cause: PgbellError | undefined;
   let heard = 0;
+  let asked = 0;
   let live = false;
   let pings = 0;
 
@@ -50,7 +51,7 @@ export function openSocket(s: Surroundings, on: DoorEvents): Door {
     return true;
   }
   function ping(): void {
-    const asked = Date.now();
+    asked = Date.now();
     // Any answer will do, also that the server knows no such event.
     send({ event: 'ping', id: `ping-${++pings}` });
     timer.start(s.timeout, () => {
@@ -117,7 +118,8 @@ export function openSocket(s: Surroundings, on: DoorEvents): Door {
       send({ event: 'authenticate', data: live ? { token } : { token, cursor } });
     },
     check() {
-      if (live) ping();
+      // Asking again would only put the verdict off.
+      if (live && heard >= asked) ping();
     },
     send: (envelope) => live && send(envelope),
     close: () => end(),

@@ -120,7 +120,7 @@ export function openEventStream(s: Surroundings, on: DoorEvents): Door {
     },
     check() {
       if (heard && Date.now() - heard > s.heartbeat) {
-        end(new PgbellError('no_heartbeat', 'The connection is too quiet.'));
+        end(new PgbellError('no_heartbeat', 'The connection went dead.'));
       }
     },
     send: () => false,

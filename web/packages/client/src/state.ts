@@ -52,12 +52,3 @@ export interface State {
  * other door stays open until then.
  */
 export type Phase = 'idle' | 'connecting' | 'open' | 'waiting' | 'stopped';
-
-/** Where each phase may lead. */
-export const transitions: Readonly<Record<Phase, readonly Phase[]>> = {
-  idle: ['connecting'],
-  connecting: ['open', 'waiting', 'stopped', 'idle', 'connecting'],
-  open: ['waiting', 'connecting', 'stopped', 'idle'],
-  waiting: ['connecting', 'idle'],
-  stopped: ['connecting', 'idle'],
-};

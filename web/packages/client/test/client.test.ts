@@ -1,6 +1,15 @@
-import { type Options, Pgbell, type Phase, type Status, transitions } from '@pgbell/client';
+import { type Options, Pgbell, type Phase, type Status } from '@pgbell/client';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FakeNetwork, paperToken } from '../../../testing/fake.js';
+
+/** Where each phase may lead: the drawing in src/state.ts. */
+const transitions: Readonly<Record<Phase, readonly Phase[]>> = {
+  idle: ['connecting'],
+  connecting: ['open', 'waiting', 'stopped', 'idle', 'connecting'],
+  open: ['waiting', 'connecting', 'stopped', 'idle'],
+  waiting: ['connecting', 'idle'],
+  stopped: ['connecting', 'idle'],
+};
 
 let net: FakeNetwork;
 let phases: [Phase, Phase][];
@@ -496,8 +505,21 @@ describe('the page', () => {
     vi.setSystemTime(Date.now() + 600_000);
     page.dispatchEvent(new Event('pageshow'));
     expect(net.socket.last('ping')).toBeDefined();
-    await pass(10_000);
+    // Whatever else wakes it meanwhile does not put the verdict off.
+    await pass(9000);
+    page.dispatchEvent(new Event('online'));
+    await pass(1000);
     expect(bell.getState().error?.code).toBe('no_heartbeat');
+  });
+
+  test('sees by the clock that the machine has slept', async () => {
+    const bell = make();
+    await live(bell);
+    await pass(10_000);
+    expect(net.socket.last('ping')).toBeUndefined();
+    vi.setSystemTime(Date.now() + 600_000);
+    await pass(5000);
+    expect(net.socket.last('ping')).toBeDefined();
   });
 });
 
