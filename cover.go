@@ -1,6 +1,8 @@
 package pgbell
 
 import (
+	"cmp"
+	"math"
 	"slices"
 	"sort"
 )
@@ -57,6 +59,66 @@ func (c Cursor) Covers(o Cursor, xid func(id int64) (uint64, bool)) bool {
 	return true
 }
 
+// everything is the id up to which a complete read was delivered.
+const everything = math.MaxInt64
+
+// Union is the cursor of a session that was delivered what c contains and what
+// o contains. A session that comes from another node gets what it lacks in this
+// node's order: after each event it has what it came with, and what this node
+// has delivered so far. Both must be of one epoch.
+//
+// Reads that the other one contains are forgotten, so a union is no longer than
+// the two together.
+func (c Cursor) Union(o Cursor) Cursor {
+	switch {
+	case o.read == nil:
+		return c
+	case c.read == nil:
+		return o
+	}
+	theirs := beyond(o.reads(), c.reads())
+	reads := append(beyond(c.reads(), theirs), theirs...)
+	slices.SortStableFunc(reads, func(a, b part) int {
+		return cmp.Or(cmp.Compare(b.upto, a.upto), cmp.Compare(b.at.Xmax, a.at.Xmax))
+	})
+	u := Cursor{epoch: c.epoch, read: reads[0].at, bells: merge(c.bells, o.bells)}
+	if n := len(reads); n > 1 {
+		u.cut, u.next, u.upto = reads[1:n-1:n-1], reads[n-1].at, reads[n-1].upto
+	}
+	return u
+}
+
+// beyond are the reads that none of others contains.
+func beyond(reads, others []part) []part {
+	return slices.DeleteFunc(reads, func(p part) bool {
+		return slices.ContainsFunc(others, func(q part) bool { return p.upto <= q.upto && q.at.Covers(p.at) })
+	})
+}
+
+// reads are all of the cursor's, in a slice of the caller's: the last complete
+// one first.
+func (c Cursor) reads() []part {
+	return append([]part{{c.read, everything}}, c.parts()...)
+}
+
+// merge is two lists of spans as one.
+func merge(a, b []span) []span {
+	if len(a) == 0 || len(b) == 0 {
+		return append(a[:len(a):len(a)], b...)
+	}
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, func(x, y span) int { return cmp.Compare(x.first, y.first) })
+	merged := all[:1]
+	for _, s := range all[1:] {
+		if last := &merged[len(merged)-1]; s.first-1 <= last.last {
+			last.last = max(last.last, s.last)
+		} else {
+			merged = append(merged, s)
+		}
+	}
+	return merged
+}
+
 // parts are the reads delivered in part.
 func (c Cursor) parts() []part {
 	if c.next == nil {
@@ -71,9 +133,8 @@ func (c Cursor) rang(s span) bool {
 	return i < len(c.bells) && c.bells[i].first <= s.first && s.last <= c.bells[i].last
 }
 
-// With is c and one event more, by id, in any order. It is how a resume names
-// what it has delivered when the order of delivery was another one than on the
-// node that made c. Each id that has no neighbour makes the cursor longer.
+// With is c and one event more, by id, in any order. Each id that has no
+// neighbour makes the cursor longer.
 func (c Cursor) With(id int64) Cursor {
 	i := sort.Search(len(c.bells), func(i int) bool { return c.bells[i].last >= id-1 })
 	bells := make([]span, 0, len(c.bells)+1)

@@ -45,11 +45,57 @@ func drawCursor(t *rapid.T, name string) Cursor {
 	return c
 }
 
+// A union contains what the one or the other does, whatever they are, and can be
+// written down.
+func TestCursorUnion(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := drawCursor(t, "a"), drawCursor(t, "b")
+		if rapid.Bool().Draw(t, "of a union") {
+			a = a.Union(drawCursor(t, "c"))
+		}
+		u := a.Union(b)
+		parsed, err := ParseCursor(u.String())
+		require.NoError(t, err)
+		for id := int64(1); id < 20; id++ {
+			for xid := range uint64(20) {
+				want := a.Contains(id, xid) || b.Contains(id, xid)
+				require.Equal(t, want, u.Contains(id, xid), "event %d of transaction %d", id, xid)
+				require.Equal(t, want, parsed.Contains(id, xid), "event %d of transaction %d, parsed", id, xid)
+			}
+		}
+		require.LessOrEqual(t, len(u.reads()), len(a.reads())+len(b.reads()))
+	})
+	require.Equal(t, NewCursor(1, &Snapshot{Xmin: 5, Xmax: 5}), Cursor{}.Union(NewCursor(1, &Snapshot{Xmin: 5, Xmax: 5})))
+}
+
+// Of a read that takes long, a session of another node has one part more after
+// each event, however many there are.
+func TestCursorUnionStaysShort(t *testing.T) {
+	t.Parallel()
+	had := NewCursor(1, &Snapshot{Xmin: 90, Xmax: 100, Xip: []uint64{90}}).Rung(7)
+	at, read := NewCursor(1, &Snapshot{Xmin: 80, Xmax: 80}), &Snapshot{Xmin: 1_000_000, Xmax: 1_000_000}
+	u := had
+	for id := int64(1000); id < 9000; id += 2 {
+		at = at.Reached(read, id)
+		u = u.Union(at)
+		require.LessOrEqual(t, len(u.String()), len(had.String())+16)
+		require.True(t, u.Contains(id, 999_999))
+		require.False(t, u.Contains(id+1, 999_999))
+	}
+	u = u.Union(NewCursor(1, read))
+	require.Empty(t, u.parts(), "a complete read contains it all")
+	require.Equal(t, read, u.Snapshot())
+}
+
 func TestCursorCoversNeverClaimsTooMuch(t *testing.T) {
 	t.Parallel()
 	xid := func(id int64) (uint64, bool) { return uint64(id), id%3 != 0 }
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawCursor(t, "a"), drawCursor(t, "b")
+		if rapid.Bool().Draw(t, "union") {
+			b = b.Union(drawCursor(t, "c"))
+		}
 		if !a.Covers(b, xid) {
 			return
 		}

@@ -33,7 +33,7 @@ type Cursor struct {
 	bells []span    // ids delivered by bells since, ascending and disjoint
 	next  *Snapshot // the read being delivered, if any
 	upto  int64     // the id reached in it
-	cut   []part    // reads cut off before it that had reached further, furthest first
+	cut   []part    // reads before it that had reached as far or further, furthest first
 }
 
 // part is a read delivered in part: what is visible in at, up to the id upto.
@@ -212,7 +212,7 @@ func ParseCursor(text string) (Cursor, error) {
 	for !d.failed && len(d.rest) > 0 {
 		p := d.part()
 		if c.next != nil {
-			if p.upto >= c.upto {
+			if p.upto > c.upto {
 				d.failed = true
 			}
 			c.cut = append(c.cut, part{c.next, c.upto})

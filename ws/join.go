@@ -199,17 +199,24 @@ func (h *Hub) replay(s *session, j *joining, seq uint64) {
 // replayer names what one replay has delivered. In this node's order of
 // delivery an event's own cursor says it, once that contains all of the
 // client's. Up to there, when the client comes from a node with another order,
-// it is the client's cursor and the events one by one.
+// it is the client's cursor and the event's in one.
 type replayer struct {
 	hub     *Hub
 	session *session
 	joining *joining
-	cursor  pgbell.Cursor // what the client has by now
-	exact   bool          // the entries' own cursors say it
+	cursor  pgbell.Cursor    // what the client has by now
+	exact   bool             // the entries' own cursors say it
+	looked  int              // how often that was found out
+	read    *pgbell.Snapshot // with which it was last
 }
 
 // maxResumeCursor is the longest cursor, in characters, that a replay sends.
 const maxResumeCursor = 8 << 10
+
+// maxLooked is how many reads of the stream one replay compares with the
+// client's cursor. Those of one that was not forged are few: what was read
+// before the client had its cursor is in it.
+const maxLooked = 64
 
 // send sends an event of the window, if the client lacks it and may see it.
 func (r *replayer) send(en *entry) bool {
@@ -217,7 +224,9 @@ func (r *replayer) send(en *entry) bool {
 	if r.joining.cursor.Contains(e.ID, e.XID) {
 		return true
 	}
-	if !r.exact {
+	if read := e.Cursor.Snapshot(); !r.exact && read != r.read && r.looked < maxLooked {
+		r.read = read
+		r.looked++
 		r.hub.stream.lock()
 		r.exact = e.Cursor.Covers(r.joining.cursor, r.hub.stream.window.xid)
 		r.hub.stream.unlock()
@@ -226,7 +235,7 @@ func (r *replayer) send(en *entry) bool {
 		r.cursor = e.Cursor
 		return r.session.replay(r.joining, e, en.frame)
 	}
-	r.cursor = r.cursor.With(e.ID)
+	r.cursor = r.joining.cursor.Union(e.Cursor)
 	text := r.cursor.String()
 	if len(text) > maxResumeCursor {
 		return r.tooMany()

@@ -386,6 +386,61 @@ func TestResume(t *testing.T) {
 	require.Positive(t, reset.Load())
 }
 
+// A client comes from a node that is ahead, in the midst of what this node reads
+// at once. It gets thousands of events before its cursor is this node's, and the
+// cursors that come with them stay short: they are sent with every single one,
+// and each comes back in a request.
+func TestForeignCursorsStayShort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const changes = 3000
+		db := newDatabase()
+		ahead, behind := newFeed(db, NewHub(Options{})), newFeed(db, NewHub(Options{}))
+		c := &replica{t: t, user: "u"}
+		c.connect(ahead.hub)
+		c.receive(10)
+
+		var truth []pgbell.Event
+		for i := range changes {
+			if i == 10 {
+				ahead.read()
+				c.receive(100)
+				require.Len(t, c.got, 5)
+			}
+			truth = append(truth, db.insert([]string{"u", "v"}[i%2]))
+		}
+		ahead.step() // begins to read the rest
+		ahead.step()
+		c.receive(1)
+		require.Len(t, c.got, 6)
+		had := len(c.cursor)
+		c.cut()
+
+		behind.read() // all of it at once
+		longest := 0
+		for hops := 0; len(c.got) < changes/2; hops++ {
+			require.Less(t, hops, 10, "it gets no further")
+			c.connect(behind.hub)
+			for range 200 {
+				c.receive(1)
+				longest = max(longest, len(c.cursor))
+			}
+			c.cut()
+		}
+		c.connect(behind.hub)
+		c.receive(10)
+		t.Logf("a cursor of %d characters has become one of %d at most", had, longest)
+		require.Less(t, longest, had+64)
+		require.Zero(t, c.resets)
+		c.check(truth)
+		c.cut()
+		for _, n := range []*feed{ahead, behind} {
+			n.hub.cancel()
+			n.hub.wg.Wait()
+		}
+	})
+}
+
 // all names the rooms that exist.
 func (r *rooms) all() []string {
 	var names []string

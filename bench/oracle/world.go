@@ -128,7 +128,9 @@ const (
 
 func (w *world) startClients(ctx, running context.Context) error {
 	add := func(name, user string, roles ...string) error {
-		l, err := newLink(ctx, 16<<10)
+		// Less than the loopback's segments of 64 KiB would stall for lack of
+		// room, time and again, as no real line does.
+		l, err := newLink(ctx, 64<<10)
 		if err != nil {
 			return err
 		}
