@@ -24,7 +24,7 @@ type load struct {
 	rate    float64 // transactions a second, as of at
 	at      time.Time
 	slept   time.Time // since when we sleep
-	looked  time.Time // when we last looked whether writers wait
+	looked  time.Time // when we last looked whether writers wait, or had no reason to
 	waiting float64   // writers that did, the earlier ones counting less
 }
 
@@ -35,8 +35,8 @@ const (
 	restful = time.Second
 	// lowest is the part of the limit below which the floor never falls.
 	lowest = 1.0 / 32
-	// lookInterval is the least time between two looks at who waits, and
-	// looksAbove how many bells a second are worth one.
+	// looksAbove is how many bells a second, for as long as lookInterval, are
+	// worth a look at who waits.
 	lookInterval = 250 * time.Millisecond
 	looksAbove   = 15
 	// crowd is how many writers that wait make a queue.
@@ -61,7 +61,10 @@ func (l *load) light(now time.Time) bool { return l.now(now) < l.floor }
 
 // looks reports whether it is time to look whether writers wait.
 func (l *load) looks(now time.Time) bool {
-	return now.Sub(l.looked) >= lookInterval && l.now(now) > looksAbove
+	if l.now(now) <= looksAbove {
+		l.looked = now
+	}
+	return now.Sub(l.looked) >= lookInterval
 }
 
 // saw notes that n writers waited.
@@ -70,7 +73,7 @@ func (l *load) saw(n int, now time.Time) {
 	l.waiting = l.waiting/2 + float64(n)
 }
 
-func (l *load) sleep(now time.Time) { l.slept, l.waiting = now, 0 }
+func (l *load) sleep(now time.Time) { l.slept, l.looked, l.waiting = now, now, 0 }
 
 func (l *load) wake(now time.Time) {
 	if now.Sub(l.slept) < restful {

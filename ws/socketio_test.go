@@ -558,6 +558,8 @@ func TestSocketIOLimits(t *testing.T) {
 	c.expectClosed()
 	require.Equal(t, 4001, <-closed)
 	silent.expectClosed()
+	empty := func() bool { return s.hub.perAddress.names() == 0 && s.sessions() == 0 }
+	require.Eventually(t, empty, 10*time.Second, time.Millisecond)
 
 	// A place is given back with the connection.
 	var all []*ioClient
@@ -578,7 +580,7 @@ func TestSocketIOLimits(t *testing.T) {
 		require.Equal(t, 1000, <-closed)
 		_ = c.Close()
 	}
-	require.Eventually(t, func() bool { return s.hub.perAddress.names() == 0 && s.sessions() == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, empty, 10*time.Second, time.Millisecond)
 }
 
 // TestSocketIOOrigins holds that pages are let in by the rule of the other
