@@ -147,15 +147,13 @@ func TestMissedNotificationsAreCounted(t *testing.T) {
 	for _, old := range []bool{false, true} {
 		l := newLedger()
 		db := newDatabase()
-		s := &server{feed: &feed{db: db}}
 		o := Options{Notifications: l, History: db}
 		if old {
 			o.WindowBytes = 1 // nothing stays in memory
 		}
-		served := serve(t, o, HandlerOptions{})
-		served.db = db
-		served.feed = &feed{db: db, hub: served.hub}
-		s = served.live()
+		s := serve(t, o, HandlerOptions{})
+		s.feed = &feed{db: db, hub: s.hub}
+		s.live()
 		_, first := s.connect(t, "v", "")
 		for range 3 {
 			l.set(func() { l.unread["u"]++ })
@@ -213,7 +211,9 @@ func TestNotificationsAreMarkedByTheSocket(t *testing.T) {
 	require.Equal(t, `"a"`, string(m.ID))
 	require.Equal(t, map[string]any{"unread": 3.0}, m.Data)
 	for _, wrong := range []any{
-		nil, map[string]any{}, map[string]any{"all": false}, map[string]any{"ids": nil}, map[string]any{"all": true, "ids": []int{1}},
+		nil,
+		map[string]any{},
+		map[string]any{"all": false}, map[string]any{"ids": nil}, map[string]any{"all": true, "ids": []int{1}},
 		map[string]any{"ids": []string{"1"}}, map[string]any{"ids": 1}, map[string]any{"ids": []float64{1.5}}, map[string]any{"id": []int{1}},
 		map[string]any{"ids": make([]int, 1001)}, []int{1}, "all",
 	} {

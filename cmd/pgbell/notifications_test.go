@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,8 +44,7 @@ func open(t *testing.T, at, user string) *device {
 	status, text := d.ask(t, "GET", "/api/notifications?limit=100", "")
 	require.Equal(t, http.StatusOK, status, text)
 	require.NoError(t, json.Unmarshal([]byte(text), &list))
-	for i := len(list.Notifications) - 1; i >= 0; i-- {
-		n := list.Notifications[i]
+	for _, n := range slices.Backward(list.Notifications) {
 		d.titles, d.ids = append(d.titles, n.Title), append(d.ids, n.ID)
 		d.read[n.ID] = n.ReadAt != nil
 	}
