@@ -15,7 +15,13 @@ const common = { alias, restoreMocks: true };
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...common, name: 'unit', include: ['packages/client/test/*.test.ts', 'apps/pages/test/unit/*.test.ts'] } },
+      {
+        test: {
+          ...common,
+          name: 'unit',
+          include: ['packages/client/test/*.test.ts', 'apps/pages/test/unit/*.test.ts'],
+        },
+      },
       { test: { ...common, ...react, name: 'react 19' } },
       {
         test: {

@@ -65,11 +65,20 @@ async function take(url, colorScheme) {
   // A click on one side that has arrived on the other.
   await page.goto(`${url}/demo`);
   await page.locator('[data-status=live]').nth(1).waitFor();
-  await page.getByText(/\(\d{2,}\)/).nth(1).waitFor(); // the marketplace has some history
+  await page
+    .getByText(/\(\d{2,}\)/)
+    .nth(1)
+    .waitFor(); // the marketplace has some history
   const provider = page.getByRole('region', { name: 'Provider dashboard' });
   await page.getByRole('button', { name: 'Book the provider' }).click();
-  await provider.getByRole('button', { name: /^accept booking/ }).first().click();
-  await page.getByText(/accept booking \d+: \d+ ms/).first().waitFor();
+  await provider
+    .getByRole('button', { name: /^accept booking/ })
+    .first()
+    .click();
+  await page
+    .getByText(/accept booking \d+: \d+ ms/)
+    .first()
+    .waitFor();
   await shoot('demo');
 
   // Every door has somebody when the console is looked at.
@@ -88,10 +97,14 @@ async function take(url, colorScheme) {
   await page.goto(`${url}/console`);
   await page.getByRole('cell', { name: 'public.bookings' }).waitFor();
   // A minute of history makes a chart.
-  await page.waitForFunction(() => Number(document.querySelector('[data-samples]')?.dataset.samples) >= 40, null, {
-    timeout: 180_000,
-    polling: 500,
-  });
+  await page.waitForFunction(
+    () => Number(document.querySelector('[data-samples]')?.dataset.samples) >= 40,
+    null,
+    {
+      timeout: 180_000,
+      polling: 500,
+    },
+  );
   await shoot('console');
 
   const [panel] = panels;

@@ -54,13 +54,12 @@ function Row({
   children?: ReactNode;
 }) {
   const element = useFlash(sign);
-  // The roles are said because a grid's style takes them away.
   return (
-    <tr className="row" role="row" data-row={id} ref={element}>
-      <Text component="td" role="cell" size="xs" c="dimmed" className="row-id">
+    <tr className="row" data-row={id} ref={element}>
+      <Text component="td" size="xs" c="dimmed" className="row-id">
         {id}
       </Text>
-      <Stack component="td" role="cell" gap={0} miw={0} className="row-main">
+      <Stack component="td" gap={0} miw={0} className="row-main">
         <Group gap={6} wrap="nowrap" miw={0}>
           <Text size="sm" fw={600} truncate>
             {title}
@@ -71,10 +70,10 @@ function Row({
           {detail}
         </Text>
       </Stack>
-      <Text component="td" role="cell" size="sm" fw={600} className="row-side">
+      <Text component="td" size="sm" fw={600} className="row-side">
         {money(amount)}
       </Text>
-      <td role="cell" className="row-side row-actions">{children}</td>
+      <td className="row-side row-actions">{children}</td>
     </tr>
   );
 }
@@ -109,8 +108,8 @@ function List<R extends { id: number }>({ label, rows, loading, empty, line }: L
         </Center>
       ) : (
         <>
-          <table className="rows" role="table" aria-label={label}>
-            <tbody role="rowgroup">{first.map(line)}</tbody>
+          <table className="rows" aria-label={label}>
+            <tbody>{first.map(line)}</tbody>
           </table>
           {rows.length > shown && (
             <Text size="xs" c="dimmed" ta="center" p="sm">

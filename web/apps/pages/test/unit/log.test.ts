@@ -61,7 +61,10 @@ test('tokens do not stand in the log', () => {
 
 test('events are read from envelopes and from streams', () => {
   expect(read('{"event":"ack","data":{"room":"r"}}')).toEqual({ event: 'ack', data: { room: 'r' } });
-  expect(read('event: reset\ndata: {"reason":"epoch"}')).toEqual({ event: 'reset', data: { reason: 'epoch' } });
+  expect(read('event: reset\ndata: {"reason":"epoch"}')).toEqual({
+    event: 'reset',
+    data: { reason: 'epoch' },
+  });
   expect(read('event: x\ndata: {')).toEqual({ event: 'x' });
   expect(read('42["a"]')).toEqual({ event: '' });
   expect(read('null')).toEqual({ event: '' });
