@@ -50,7 +50,11 @@ export default defineConfig({
         test: {
           ...common,
           name: 'server',
-          include: ['packages/*/test/server/*.test.{ts,tsx}', 'apps/*/test/browser/*.test.ts'],
+          include: [
+            'packages/*/test/server/*.test.{ts,tsx}',
+            'apps/*/test/browser/*.test.ts',
+            'testing/docs.test.ts',
+          ],
           globalSetup: ['testing/setup.ts'],
           testTimeout: 60_000,
         },

@@ -1,65 +1,24 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Fresh, freshProject } from './fresh.js';
 
-const root = join(import.meta.dirname, '..');
-const fresh = mkdtempSync(join(tmpdir(), 'pgbell-fresh-'));
-const tool = (path: string, ...args: string[]) => {
-  try {
-    return execFileSync(process.execPath, [join(root, 'node_modules', path), ...args], {
-      cwd: fresh,
-      encoding: 'utf8',
-    });
-  } catch (error) {
-    throw new Error(String((error as { stdout?: string }).stdout ?? error));
-  }
-};
+let project: Fresh;
+let fresh: string;
+beforeAll(() => {
+  project = freshProject('react', 'react-dom', '@types/react', '@types/react-dom');
+  fresh = project.directory;
+  cpSync(join(import.meta.dirname, 'fresh'), fresh, { recursive: true });
+}, 120_000);
+afterAll(() => project.remove());
+
 const node = (...args: string[]) =>
   execFileSync(process.execPath, args, { cwd: fresh, encoding: 'utf8' }).trim();
 
-interface Packed {
-  filename: string;
-  files: { path: string }[];
-}
-const packed: Packed[] = [];
-
-beforeAll(() => {
-  for (const name of ['client', 'react']) {
-    const json = execFileSync('npm', ['pack', '--json', '--silent', '--pack-destination', fresh], {
-      cwd: join(root, 'packages', name),
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    const answer = JSON.parse(json.slice(json.search(/^[[{]/m)));
-    packed.push(...(Object.values(answer) as Packed[]));
-  }
-  cpSync(join(import.meta.dirname, 'fresh'), fresh, { recursive: true });
-  const tarballs = packed.map((p) => join(fresh, p.filename));
-  const of = (name: string) => {
-    const { version } = JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8'));
-    return `${name}@${version}`;
-  };
-  writeFileSync(join(fresh, 'package.json'), '{ "private": true }');
-  execFileSync(
-    'npm',
-    [
-      'install',
-      '--prefer-offline',
-      '--no-audit',
-      '--no-fund',
-      ...tarballs,
-      ...['react', 'react-dom', '@types/react', '@types/react-dom'].map(of),
-    ],
-    { cwd: fresh, stdio: 'ignore' },
-  );
-}, 120_000);
-afterAll(() => rmSync(fresh, { recursive: true, force: true }));
-
 test('the tarballs hold what is built, and nothing else', () => {
-  expect(packed).toHaveLength(2);
-  for (const { files } of packed) {
+  expect(project.packed).toHaveLength(2);
+  for (const { files } of project.packed) {
     const paths = files.map((f) => f.path);
     expect(paths).toEqual(
       expect.arrayContaining([
@@ -92,7 +51,7 @@ test('both kinds of modules load', () => {
 describe('types resolve in a fresh project', () => {
   const strict = ['--noEmit', '--strict', '--jsx', 'react-jsx', '--target', 'es2022', '--lib', 'es2022,dom'];
   const check = (file: string, ...args: string[]) =>
-    tool('typescript/bin/tsc', '--ignoreConfig', file, ...strict, ...args);
+    project.tool('typescript/bin/tsc', '--ignoreConfig', file, ...strict, ...args);
 
   test('with a bundler', () => {
     expect(check('app.tsx', '--module', 'esnext', '--moduleResolution', 'bundler')).toBe('');
@@ -107,7 +66,7 @@ describe('types resolve in a fresh project', () => {
 });
 
 test('a fresh Vite app builds', () => {
-  tool('vite/bin/vite.js', 'build', '--logLevel', 'error');
+  project.tool('vite/bin/vite.js', 'build', '--logLevel', 'error');
   const assets = readdirSync(join(fresh, 'dist', 'assets'));
   const code = readFileSync(join(fresh, 'dist', 'assets', assets[0] as string), 'utf8');
   expect(code).toContain('pgbell.v1');

@@ -60,8 +60,11 @@ export class Node {
   #port = 0;
   readonly #command: readonly string[];
 
+  readonly #env: Record<string, string>;
+
   /** `demo` has the marketplace's application, too. */
-  constructor(command: 'serve' | 'demo' = 'serve') {
+  constructor(command: 'serve' | 'demo' = 'serve', env: Record<string, string> = {}) {
+    this.#env = env;
     this.#command =
       command === 'demo' ? ['demo', '--no-traffic', '--database-url', inject('database')] : [command];
   }
@@ -76,7 +79,12 @@ export class Node {
       [...this.#command, '--listen', `127.0.0.1:${this.#port}`, '--log-format', 'text'],
       {
         cwd: '/',
-        env: { ...process.env, PGBELL_JWT_SECRET: inject('secret'), DATABASE_URL: inject('database') },
+        env: {
+          ...process.env,
+          PGBELL_JWT_SECRET: inject('secret'),
+          DATABASE_URL: inject('database'),
+          ...this.#env,
+        },
       },
     );
     const said = await awaitOutput(this.#child, /http:\/\/[^\s"]+:(\d+)/);
