@@ -28,7 +28,8 @@ export const variables: CSSVariablesResolver = () => ({
     '--page': 'var(--mantine-color-gray-0)',
     '--raised': 'var(--mantine-color-white)',
     '--line': 'var(--mantine-color-gray-3)',
-    '--link': 'var(--mantine-color-teal-9)',
+    '--link': '#066649',
+    '--mantine-color-teal-light-color': '#066649',
     '--flash': 'rgba(18, 184, 134, 0.22)',
   },
   dark: {

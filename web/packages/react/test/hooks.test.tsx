@@ -248,24 +248,24 @@ describe('useRows', () => {
     expect(net.requests).toHaveLength(1);
     net.request.json({ rows: [row(1)], cursor: 'c5' });
     await live();
-    await pass(20);
+    await pass(100);
     expect(result.current).toMatchObject({ rows: [row(1)], loading: false, stale: false });
     say('booking', 'entered', 2, row(2));
     say('booking', 'left', 1);
-    await pass(20);
+    await pass(100);
     expect(result.current.rows).toEqual([row(2)]);
     act(() => net.socket.drop());
-    await pass(20);
+    await pass(100);
     expect(result.current).toMatchObject({ rows: [row(2)], loading: false, stale: true });
     await pass(500);
     await live();
-    await pass(20);
+    await pass(100);
     expect(result.current.stale).toBe(false);
     expect(net.requests).toHaveLength(1);
     act(() => result.current.reload());
     await settle();
     net.request.json({ rows: [row(3)], cursor: 'c9' });
-    await pass(20);
+    await pass(100);
     expect(result.current.rows).toEqual([row(3)]);
   });
 
@@ -302,14 +302,14 @@ describe('useRows', () => {
     );
     await settle();
     net.request.json({ rows: [row(1)], cursor: 'c5' });
-    await pass(20);
+    await pass(100);
     expect(result.current.rows).toEqual([row(1)]);
     rerender({ status: 'CONFIRMED' });
     expect(result.current).toMatchObject({ rows: [], loading: true });
     await settle();
     expect(net.request.url.search).toBe('?status=CONFIRMED');
     net.request.json({ rows: [row(2, 'CONFIRMED')], cursor: 'c6' });
-    await pass(20);
+    await pass(100);
     expect(result.current.rows).toEqual([row(2, 'CONFIRMED')]);
   });
 

@@ -29,7 +29,7 @@ function Standing({ of: t }: { of: Tables }) {
       ))}
       <Section title="Watched tables" aside={`as of ${clock(t.checked_at)}`}>
         <Grid
-          label="Watched tables"
+          label="Triggers of each table"
           rows={t.tables}
           id={(w) => w.table}
           empty="No table is watched."
@@ -68,7 +68,7 @@ function Standing({ of: t }: { of: Tables }) {
         </Section>
         <Section title="Listeners">
           <Grid
-            label="Listeners"
+            label="Connections that listen"
             rows={t.listeners ?? []}
             id={(l) => l.name}
             empty="Nobody listens to this database."

@@ -32,9 +32,6 @@ const news: Record<Person['role'], Record<string, string>> = {
   ADMIN: {},
 };
 
-/** Rows change on the screen at most so often, in milliseconds: faster than the eye, slower than a burst. */
-const calm = { throttle: 80 };
-
 /** What somebody sees of the marketplace: their own rows, live. */
 export function Dashboard({ person, people }: { person: Person; people: Person[] }) {
   return (
@@ -47,9 +44,9 @@ export function Dashboard({ person, people }: { person: Person; people: Person[]
 function Panel({ person, people }: { person: Person; people: Person[] }) {
   const { id, role, name } = person;
   const client = role === 'CLIENT';
-  const bookings = useRows('booking', calm);
-  const payments = useRows('payment', calm);
-  const payouts = useRows('payout', { ...calm, enabled: !client });
+  const bookings = useRows('booking');
+  const payments = useRows('payment');
+  const payouts = useRows('payout', { enabled: !client });
   const { start, arrived } = useStopwatch();
   const [busy, setBusy] = useState<ReadonlySet<number>>(new Set());
 
