@@ -32,6 +32,9 @@ const news: Record<Person['role'], Record<string, string>> = {
   ADMIN: {},
 };
 
+/** Rows that change all the time are shown anew every so many milliseconds. */
+const calm = { throttle: 200 };
+
 /** What somebody sees of the marketplace: their own rows, live. */
 export function Dashboard({ person, people }: { person: Person; people: Person[] }) {
   return (
@@ -44,9 +47,9 @@ export function Dashboard({ person, people }: { person: Person; people: Person[]
 function Panel({ person, people }: { person: Person; people: Person[] }) {
   const { id, role, name } = person;
   const client = role === 'CLIENT';
-  const bookings = useRows('booking');
-  const payments = useRows('payment');
-  const payouts = useRows('payout', { enabled: !client });
+  const bookings = useRows('booking', calm);
+  const payments = useRows('payment', calm);
+  const payouts = useRows('payout', { ...calm, enabled: !client });
   const { start, arrived } = useStopwatch();
   const [busy, setBusy] = useState<ReadonlySet<number>>(new Set());
 

@@ -27,18 +27,15 @@ const Mark = ({ of }: { of: string }) => (
 function useFlash(sign: string) {
   const element = useRef<HTMLTableRowElement>(null);
   const before = useRef(sign);
-  const light = useRef<Animation>(undefined);
+  const changed = useRef(0);
   useEffect(() => {
     if (before.current === sign) return;
     before.current = sign;
-    if (matchMedia('(prefers-reduced-motion: reduce)').matches) return;
-    // A row that changes all the time shines; it does not start over each time.
-    if (light.current?.playState === 'running' && Number(light.current.currentTime) < 1000) return;
-    light.current?.cancel();
-    light.current = element.current?.animate(
-      [{ background: 'var(--flash)' }, { background: 'transparent' }],
-      1500,
-    );
+    // A row that changes all the time would do nothing but shine.
+    const calm = performance.now() - changed.current > 1000;
+    changed.current = performance.now();
+    if (!calm || matchMedia('(prefers-reduced-motion: reduce)').matches) return;
+    element.current?.animate([{ background: 'var(--flash)' }, { background: 'transparent' }], 1500);
   }, [sign]);
   return element;
 }

@@ -65,7 +65,7 @@ test('the page stays smooth at 200 events a second', async () => {
       console.log(said);
       expect(received, said).toBeGreaterThanOrEqual(2 * written);
       // How long a task takes depends on who else uses the machine; how much work it is does not.
-      expect(busy, said).toBeLessThan(0.7);
+      expect(busy, said).toBeLessThan(0.85);
       expect(painted / (took / 1000), said).toBeGreaterThan(5);
     },
     {
