@@ -2,8 +2,6 @@ package db_test
 
 import (
 	"context"
-	"fmt"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -91,26 +89,6 @@ func TestForgedBells(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// withEncoding is a migrated database whose text is stored in encoding.
-func withEncoding(t *testing.T, encoding string) string {
-	t.Helper()
-	base := pgtest.Empty(t)
-	u, err := url.Parse(base)
-	require.NoError(t, err)
-	name := strings.TrimPrefix(u.Path, "/") + "_" + strings.ToLower(encoding)
-	admin := pgtest.Connect(t, base)
-	_, err = admin.Exec(t.Context(), fmt.Sprintf("CREATE DATABASE %s ENCODING '%s' LOCALE 'C' TEMPLATE template0", name, encoding))
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		_, err := admin.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)")
-		require.NoError(t, err)
-	})
-	u.Path = "/" + name
-	_, err = newMigrator(t, u.String()).Up(t.Context())
-	require.NoError(t, err)
-	return u.String()
-}
-
 // TestBellAtTheLimit records bodies of every size around what NOTIFY takes:
 // 7999 bytes, in the server's encoding.
 func TestBellAtTheLimit(t *testing.T) {
@@ -118,7 +96,7 @@ func TestBellAtTheLimit(t *testing.T) {
 	for _, encoding := range []string{"UTF8", "LATIN1", "EUC_JP"} {
 		t.Run(encoding, func(t *testing.T) {
 			t.Parallel()
-			url := withEncoding(t, encoding)
+			url := pgtest.DatabaseIn(t, encoding)
 			conn, ring := listen(t, url)
 			cursor, key, err := db.Log{}.Position(t.Context(), conn)
 			require.NoError(t, err)
@@ -139,6 +117,8 @@ func TestBellAtTheLimit(t *testing.T) {
 				END $$`)
 			require.NoError(t, err)
 			const low, high = 7600, 8100
+			_, err = writer.Exec(t.Context(), "SELECT pg_notify('pgbell', repeat('x', 8000))")
+			require.ErrorContains(t, err, "payload string too long")
 			at := cursor.Snapshot()
 			for _, piece := range []string{"x", text} {
 				_, err = writer.Exec(t.Context(), "CALL fill($1, $2, $3)", piece, low, high)
@@ -146,7 +126,7 @@ func TestBellAtTheLimit(t *testing.T) {
 				var logged []pgbell.Event
 				at, logged = readAll(t, conn, at)
 				require.Len(t, logged, high-low+1)
-				carried := 0
+				carried, longest := 0, 0
 				for _, e := range logged {
 					payload := ring()
 					if payload == "" {
@@ -155,13 +135,51 @@ func TestBellAtTheLimit(t *testing.T) {
 					rung, err := pgbell.DecodeBell(payload, key)
 					require.NoError(t, err)
 					require.Equal(t, e, rung)
-					carried++
+					carried, longest = carried+1, max(longest, len(payload))
+				}
+				if encoding == "UTF8" { // else the payload has another length there
+					require.InDelta(t, 7999, longest, float64(len(piece)-1), "as long as can be")
 				}
 				require.Greater(t, carried, 50, "small bodies are carried")
 				require.Less(t, carried, 400, "large ones are not")
 			}
 		})
 	}
+}
+
+// A transaction of many statements rings with the first of its events and once
+// more for all others, so that its bells take no room.
+func TestBellsOfOneTransactionAreFew(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Database(t)
+	conn, ring := listen(t, url)
+	cursor, key, err := db.Log{}.Position(t.Context(), conn)
+	require.NoError(t, err)
+	writer := pgtest.Connect(t, url)
+	for _, sql := range []string{
+		`DO $$ BEGIN
+		     FOR i IN 1..500 LOOP
+		         PERFORM pgbell.record(ARRAY[format('{"type":"t","op":"publish","action":"a%s"}', i)]);
+		     END LOOP;
+		 END $$`,
+		`SELECT pgbell.record(ARRAY['{"type":"t","op":"publish","action":"next"}'])`,
+		// Whoever touches what is counted only loses bells.
+		`SET pgbell.rung = 'as often as I like'; SELECT pgbell.record(ARRAY['{"type":"t","op":"publish"}'])`,
+	} {
+		_, err := writer.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	_, logged := readAll(t, conn, cursor.Snapshot())
+	require.Len(t, logged, 502)
+	for _, e := range append(logged[:16:16], logged[500]) {
+		if e.ID == logged[500].ID {
+			require.Empty(t, ring(), "for the rest of the 500")
+		}
+		rung, err := pgbell.DecodeBell(ring(), key)
+		require.NoError(t, err)
+		require.Equal(t, e, rung)
+	}
+	require.Empty(t, ring())
 }
 
 // A bell that nobody may ring: the log has the event all the same.

@@ -11,17 +11,18 @@
 // fraction of a query (docs/adr/0009). What is not as simple, such as several
 // rows or another owner, it reads as sets, joins them by key, drops the rows in
 // which nothing that anybody sees changed, writes the body of one event for
-// each of the rest (docs/event-log.md) and hands them to pgbell.record. Both
+// each of the rest (docs/event-log.md) and hands them to pgbell.append. Both
 // say the same in the same bytes.
 //
 //	old_rows ─┐ FULL JOIN on the key: update, or insert, or delete
-//	          ├─▶ changed? ─▶ owners ─▶ body ─▶ pgbell.record ─▶ log, bell
+//	          ├─▶ changed? ─▶ owners ─▶ body ─▶ pgbell.append ─▶ log, bell
 //	new_rows ─┘
 //
 // It cannot fail a write. Everything that may raise an error, such as a column
 // that somebody dropped or an action that divides by zero, happens in a block
 // with an exception handler: that of the part for one row leaves it to the
-// queries, and theirs replaces the events by a single reset. Such a block only
+// queries, and theirs replaces the events by a single reset. A body that readers
+// could not take (pgbell.readable) counts as an error. Such a block only
 // reads, so its subtransaction takes no id; only statements with more than
 // a megabyte of events write inside it, to keep memory bounded.
 //

@@ -65,7 +65,7 @@ func (d *database) events() []pgbell.Event {
 		var body string
 		require.NoError(d.t, rows.Scan(&id, &xid, &at, &body))
 		e, err := pgbell.NewEvent(id, uint64(xid), at, []byte(body))
-		require.NoError(d.t, err, "%s", body)
+		require.NoError(d.t, err, "%.500s", body)
 		events, d.read = append(events, e), id
 	}
 	require.NoError(d.t, rows.Err())

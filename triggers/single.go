@@ -16,7 +16,7 @@ import (
 // changed, an error.
 
 // single is one branch of the function's part for one row: statements that
-// leave the event in body, leave the block by EXIT one, or return.
+// leave the event's text in body, leave the block by EXIT one, or return.
 func (t *target) single(ch change) lines {
 	if t.watch == nil {
 		if ch != updated || t.relation.rewritten {

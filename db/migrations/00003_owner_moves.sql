@@ -58,14 +58,22 @@ BEGIN
                     (SELECT m.until FROM moves AS m ORDER BY 1 DESC LIMIT 1) AS last),
          running AS MATERIALIZED (
              SELECT DISTINCT x.xid FROM moves AS m CROSS JOIN span CROSS JOIN LATERAL pg_snapshot_xip(m.seen) AS x (xid) WHERE x.xid < span.first),
-         bodies AS MATERIALIZED (
+         found AS MATERIALIZED (
              SELECT e.xid, e.body
                FROM span CROSS JOIN LATERAL (SELECT * FROM pgbell.events AS e WHERE e.xid >= span.first AND e.xid < span.last OFFSET 0) AS e
               UNION ALL
              SELECT e.xid, e.body
                FROM running CROSS JOIN LATERAL (SELECT * FROM pgbell.events AS e WHERE e.xid = running.xid OFFSET 0) AS e),
+         -- A json column may hold escapes that text cannot, such as \u0000. Where
+         -- there are some, none is unescaped, and keys may be any.
+         bodies AS MATERIALIZED (
+             SELECT f.xid, strpos(f.body::text, '\u') > 0 AS escaped,
+                    CASE WHEN strpos(f.body::text, '\u') = 0 THEN f.body
+                         ELSE replace(replace(f.body::text, '\\', '//'), '\u', '/u')::json END AS body
+               FROM found AS f),
          written AS MATERIALIZED (
-             SELECT DISTINCT b.xid, b.body ->> 'type' AS type, (b.body #>> '{via,seen}')::pg_snapshot::text AS seen, key.value AS key
+             SELECT DISTINCT b.xid, b.body ->> 'type' AS type, (b.body #>> '{via,seen}')::pg_snapshot::text AS seen,
+                    CASE WHEN NOT b.escaped THEN key.value END AS key
                FROM bodies AS b
                LEFT JOIN LATERAL json_array_elements_text(b.body #> '{via,keys}') AS key (value) ON true
               -- Where nobody knows the parents, key is NULL.

@@ -10,7 +10,11 @@ CREATE VIEW pgbell.status AS
 WITH latest AS MATERIALIZED (
     -- The log's newest rows, by the index. Transaction ids grow with time but
     -- for transactions that stay open, which is near enough for a rate.
-    SELECT e.tableoid AS partition, e.at, e.body ->> 'table' AS name
+    -- A json column may hold escapes that text cannot, such as \u0000. No name
+    -- of ours has one, so none is unescaped.
+    SELECT e.tableoid AS partition, e.at,
+           CASE WHEN strpos(e.body::text, '\u') = 0 THEN e.body
+                ELSE replace(replace(e.body::text, '\\', '//'), '\u', '/u')::json END ->> 'table' AS name
       FROM pgbell.events AS e
      ORDER BY e.xid DESC
      LIMIT 10000

@@ -156,6 +156,22 @@ func Empty(t testing.TB) string {
 	return create(t, running(t), "TEMPLATE template0")
 }
 
+// DatabaseIn is as [Database], but stores text in the encoding.
+func DatabaseIn(t testing.TB, encoding string) string {
+	t.Helper()
+	url := create(t, running(t), "ENCODING '"+encoding+"' LOCALE 'C' TEMPLATE template0")
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	m, err := db.NewMigrator(url, db.Options{})
+	if err == nil {
+		_, err = m.Up(ctx)
+	}
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	return url
+}
+
 func running(t testing.TB) *server {
 	t.Helper()
 	s, err := shared()

@@ -14,7 +14,8 @@ AS $pgbell$
 DECLARE
     changes refcursor;
     body    text;
-    bodies  text[];           -- events not yet written
+    event   json;             -- the same, readable
+    events  json[];           -- not yet written
     size    bigint  := 0;     -- their length in bytes
     whole   boolean := true;  -- they are all that the statement made
     at      timestamptz;      -- when the event was written
@@ -27,8 +28,8 @@ BEGIN
     END IF;
 
     -- Called for each row. Mostly this says the same as the queries below, for
-    -- less. Where it cannot, it leaves body NULL and all to them: another key
-    -- or owner, an error. It only reads.
+    -- less. Where it cannot, it leaves event NULL and all to them: another
+    -- key or owner, an error. It only reads.
     <<one>>
     BEGIN
         IF TG_OP = 'UPDATE' THEN
@@ -73,12 +74,13 @@ BEGIN
                 json_strip_nulls(json_build_object('a', old.owner::text)),
                 row_to_json(shown));
         END IF;
+        event := pgbell.readable(body);
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        body := NULL;
+        NULL;
     END;
-    IF body IS NOT NULL THEN
+    IF event IS NOT NULL THEN
         at := clock_timestamp();
-        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        INSERT INTO pgbell.events (at, body) VALUES (at, event);
         IF pgbell.must_ring() THEN
             -- Without the event, so that a statement of many rows rings once.
             PERFORM pgbell.ring(NULL, NULL, NULL, NULL);
@@ -179,33 +181,40 @@ BEGIN
         LOOP
             FETCH changes INTO body;
             EXIT WHEN NOT FOUND;
+            event := pgbell.readable(body);
+            IF event IS NULL THEN
+                RAISE EXCEPTION 'the event has % bytes, more than 128 MiB', octet_length(body);
+            END IF;
             -- Many events are written piece by piece: memory stays bounded.
             IF size > 1048576 THEN
-                INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
-                bodies := NULL;
+                INSERT INTO pgbell.events (body) SELECT piece FROM unnest(events) AS piece;
+                events := NULL;
                 size   := 0;
                 whole  := false;
             END IF;
-            bodies := bodies || body;
+            events := events || event;
             size   := size + octet_length(body);
         END LOOP;
         CLOSE changes;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- What this block wrote is undone. Clients are told to fetch again.
         body   := left(concat(SQLSTATE, ': ', SQLERRM), 1000);
-        bodies := ARRAY[
+        IF getdatabaseencoding() <> 'UTF8' THEN
+            body := regexp_replace(body, '[^ -~]', '?', 'g'); -- it may quote what is not readable
+        END IF;
+        events := ARRAY[
             concat('{"type":"thing","op":"reset","table":"public.things","reason":"capture_failed","error":', to_json(body), '}')
-        ];
+        ]::json[];
         whole  := true;
     END;
 
-    IF bodies IS NOT NULL THEN
-        PERFORM pgbell.record(bodies, carry => false);
+    IF events IS NOT NULL THEN
+        PERFORM pgbell.append(events, carry => false);
     END IF;
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.things"() IS 'pgbell: records every change of public.things as a thing event. Definition 1bbd71ea67b29043.';
+COMMENT ON FUNCTION pgbell."public.things"() IS 'pgbell: records every change of public.things as a thing event. Definition cd92058750add3b2.';
 REVOKE ALL ON FUNCTION pgbell."public.things"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.things: it is missing.

@@ -16,7 +16,8 @@ AS $pgbell$
 DECLARE
     changes refcursor;
     body    text;
-    bodies  text[];           -- events not yet written
+    event   json;             -- the same, readable
+    events  json[];           -- not yet written
     size    bigint  := 0;     -- their length in bytes
     whole   boolean := true;  -- they are all that the statement made
     at      timestamptz;      -- when the event was written
@@ -30,7 +31,7 @@ BEGIN
     END IF;
 
     -- Most statements change one row. This says the same of it as the queries
-    -- below, for less. Where it cannot, it leaves body NULL and all to them:
+    -- below, for less. Where it cannot, it leaves event NULL and all to them:
     -- several rows, another key or owner, an error. It only reads.
     <<one>>
     BEGIN
@@ -78,12 +79,13 @@ BEGIN
                 row_to_json(shown),
                 coalesce(to_json(old."it's"), 'null'));
         END IF;
+        event := pgbell.readable(body);
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        body := NULL;
+        NULL;
     END;
-    IF body IS NOT NULL THEN
+    IF event IS NOT NULL THEN
         at := clock_timestamp();
-        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        INSERT INTO pgbell.events (at, body) VALUES (at, event);
         IF pgbell.must_ring() THEN
             PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
         END IF;
@@ -190,33 +192,40 @@ BEGIN
         LOOP
             FETCH changes INTO body;
             EXIT WHEN NOT FOUND;
+            event := pgbell.readable(body);
+            IF event IS NULL THEN
+                RAISE EXCEPTION 'the event has % bytes, more than 128 MiB', octet_length(body);
+            END IF;
             -- Many events are written piece by piece: memory stays bounded.
             IF size > 1048576 THEN
-                INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
-                bodies := NULL;
+                INSERT INTO pgbell.events (body) SELECT piece FROM unnest(events) AS piece;
+                events := NULL;
                 size   := 0;
                 whole  := false;
             END IF;
-            bodies := bodies || body;
+            events := events || event;
             size   := size + octet_length(body);
         END LOOP;
         CLOSE changes;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- What this block wrote is undone. Clients are told to fetch again.
         body   := left(concat(SQLSTATE, ': ', SQLERRM), 1000);
-        bodies := ARRAY[
+        IF getdatabaseencoding() <> 'UTF8' THEN
+            body := regexp_replace(body, '[^ -~]', '?', 'g'); -- it may quote what is not readable
+        END IF;
+        events := ARRAY[
             concat('{"type":"line","op":"reset","table":"My App.Order \"Lines\"","reason":"capture_failed","error":', to_json(body), '}')
-        ];
+        ]::json[];
         whole  := true;
     END;
 
-    IF bodies IS NOT NULL THEN
-        PERFORM pgbell.record(bodies, carry => whole);
+    IF events IS NOT NULL THEN
+        PERFORM pgbell.append(events, carry => whole);
     END IF;
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."My App.Order ""Lines"""() IS 'pgbell: records every change of My App.Order "Lines" as a line event. Definition de9c980f7842c7b3.';
+COMMENT ON FUNCTION pgbell."My App.Order ""Lines"""() IS 'pgbell: records every change of My App.Order "Lines" as a line event. Definition 556472046f8cda9d.';
 REVOKE ALL ON FUNCTION pgbell."My App.Order ""Lines"""() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on My App.Order "Lines": it is missing.

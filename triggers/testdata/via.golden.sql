@@ -14,7 +14,8 @@ AS $pgbell$
 DECLARE
     changes refcursor;
     body    text;
-    bodies  text[];           -- events not yet written
+    event   json;             -- the same, readable
+    events  json[];           -- not yet written
     size    bigint  := 0;     -- their length in bytes
     whole   boolean := true;  -- they are all that the statement made
     seen    pg_snapshot;      -- what is committed then is found below
@@ -26,7 +27,7 @@ BEGIN
     END IF;
 
     -- Most statements change one row. This says the same of it as the queries
-    -- below, for less. Where it cannot, it leaves body NULL and all to them:
+    -- below, for less. Where it cannot, it leaves event NULL and all to them:
     -- several rows, another key or owner, an error. It only reads.
     <<one>>
     BEGIN
@@ -41,7 +42,7 @@ BEGIN
             END IF;
         END IF;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        body := NULL;
+        NULL;
     END;
 
     -- Whatever may raise an error stands in this block, so no write fails
@@ -70,6 +71,7 @@ BEGIN
                  WHERE record_image_ne(ROW(before.client_id, before.provider_id),
                                        ROW(after.client_id, after.provider_id)) AND owner.id IS NOT NULL
                 HAVING count(*) > 0) AS m (move));
+            PERFORM pgbell.readable(moves::text);
             OPEN changes FOR
                 -- payment: rows whose public.bookings changed hands, found by booking_id.
                 SELECT '{' || concat_ws(',',
@@ -114,23 +116,30 @@ BEGIN
         LOOP
             FETCH changes INTO body;
             EXIT WHEN NOT FOUND;
+            event := pgbell.readable(body);
+            IF event IS NULL THEN
+                RAISE EXCEPTION 'the event has % bytes, more than 128 MiB', octet_length(body);
+            END IF;
             -- Many events are written piece by piece: memory stays bounded.
             IF size > 1048576 THEN
-                INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
-                bodies := NULL;
+                INSERT INTO pgbell.events (body) SELECT piece FROM unnest(events) AS piece;
+                events := NULL;
                 size   := 0;
                 whole  := false;
             END IF;
-            bodies := bodies || body;
+            events := events || event;
             size   := size + octet_length(body);
         END LOOP;
         CLOSE changes;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- What this block wrote is undone. Clients are told to fetch again.
         body   := left(concat(SQLSTATE, ': ', SQLERRM), 1000);
-        bodies := ARRAY[
+        IF getdatabaseencoding() <> 'UTF8' THEN
+            body := regexp_replace(body, '[^ -~]', '?', 'g'); -- it may quote what is not readable
+        END IF;
+        events := ARRAY[
             concat('{"type":"payment","op":"reset","table":"public.payments","reason":"capture_failed","error":', to_json(body), '}')
-        ];
+        ]::json[];
         whole  := true;
         seen   := pg_current_snapshot();
         moves  := jsonb_build_array(
@@ -141,13 +150,13 @@ BEGIN
         INSERT INTO pgbell.owner_moves (seen, move) SELECT seen, m.move FROM jsonb_array_elements(moves) AS m (move);
     END IF;
 
-    IF bodies IS NOT NULL THEN
-        PERFORM pgbell.record(bodies, carry => whole);
+    IF events IS NOT NULL THEN
+        PERFORM pgbell.append(events, carry => whole);
     END IF;
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 334b3703bc62534d.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition dad5fc7ab3963277.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_update on public.bookings: it is missing.
@@ -172,7 +181,8 @@ AS $pgbell$
 DECLARE
     changes refcursor;
     body    text;
-    bodies  text[];           -- events not yet written
+    event   json;             -- the same, readable
+    events  json[];           -- not yet written
     size    bigint  := 0;     -- their length in bytes
     whole   boolean := true;  -- they are all that the statement made
     at      timestamptz;      -- when the event was written
@@ -188,7 +198,7 @@ BEGIN
     END IF;
 
     -- Most statements change one row. This says the same of it as the queries
-    -- below, for less. Where it cannot, it leaves body NULL and all to them:
+    -- below, for less. Where it cannot, it leaves event NULL and all to them:
     -- several rows, another key or owner, an error. It only reads.
     <<one>>
     BEGIN
@@ -261,12 +271,13 @@ BEGIN
                 snapshot,
                 row_to_json(old));
         END IF;
+        event := pgbell.readable(body);
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        body := NULL;
+        NULL;
     END;
-    IF body IS NOT NULL THEN
+    IF event IS NOT NULL THEN
         at := clock_timestamp();
-        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        INSERT INTO pgbell.events (at, body) VALUES (at, event);
         IF pgbell.must_ring() THEN
             PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
         END IF;
@@ -403,33 +414,40 @@ BEGIN
             IF body IS NULL THEN
                 RAISE EXCEPTION 'the owner of a row is lost: what it refers to went before it could be read';
             END IF;
+            event := pgbell.readable(body);
+            IF event IS NULL THEN
+                RAISE EXCEPTION 'the event has % bytes, more than 128 MiB', octet_length(body);
+            END IF;
             -- Many events are written piece by piece: memory stays bounded.
             IF size > 1048576 THEN
-                INSERT INTO pgbell.events (body) SELECT piece::json FROM unnest(bodies) AS piece;
-                bodies := NULL;
+                INSERT INTO pgbell.events (body) SELECT piece FROM unnest(events) AS piece;
+                events := NULL;
                 size   := 0;
                 whole  := false;
             END IF;
-            bodies := bodies || body;
+            events := events || event;
             size   := size + octet_length(body);
         END LOOP;
         CLOSE changes;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         -- What this block wrote is undone. Clients are told to fetch again.
         body   := left(concat(SQLSTATE, ': ', SQLERRM), 1000);
-        bodies := ARRAY[
+        IF getdatabaseencoding() <> 'UTF8' THEN
+            body := regexp_replace(body, '[^ -~]', '?', 'g'); -- it may quote what is not readable
+        END IF;
+        events := ARRAY[
             concat('{"type":"payment","op":"reset","table":"public.payments","reason":"capture_failed","error":', to_json(body), '}')
-        ];
+        ]::json[];
         whole  := true;
     END;
 
-    IF bodies IS NOT NULL THEN
-        PERFORM pgbell.record(bodies, carry => whole);
+    IF events IS NOT NULL THEN
+        PERFORM pgbell.append(events, carry => whole);
     END IF;
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition a31d3ad0e3db8aa3.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 854adaf99e39c4ec.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.
