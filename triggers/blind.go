@@ -107,7 +107,8 @@ func (t *target) blind(r *resolution) []Finding {
 }
 
 // subscribed are the targets that a subscription writes while their triggers do
-// not fire for it.
+// not fire for it: its workers fire those that are for each row, or for TRUNCATE,
+// if they are ENABLE ALWAYS.
 func (r *resolution) subscribed(ctx context.Context, tx pgx.Tx) ([]Finding, error) {
 	var all []Finding
 	for _, t := range r.targets {
@@ -117,19 +118,34 @@ func (r *resolution) subscribed(ctx context.Context, tx pgx.Tx) ([]Finding, erro
 		if err != nil {
 			return nil, fmt.Errorf("look for subscriptions: %w", err)
 		}
-		var remedy []string
-		for _, have := range r.installed.triggers {
-			if have.table == t.relation.name && have.enabled != "A" {
-				remedy = append(remedy, fmt.Sprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s;", have.tableSQL, have.name))
-			}
+		if len(names) == 0 {
+			continue
 		}
-		if len(names) > 0 && len(remedy) > 0 {
-			slices.Sort(remedy)
+		who := "what subscription " + strings.Join(names, " and ") + " writes"
+		if !t.eachRow() {
 			all = append(all, Finding{
 				t.relation.name, BlindSubscription,
-				"what subscription " + strings.Join(names, " and ") + " writes is not seen: its workers fire only triggers that are ENABLE ALWAYS",
-				strings.Join(remedy, " "),
+				who + " to " + t.relation.name.String() + " moves no owners: its workers fire no triggers for sets of rows, which a table has that others find their owners in",
+				"have the owners in columns of the watched tables, or run pgbell on the publisher",
 			})
+			continue
+		}
+		var remedy []string
+		only, first := "that are ENABLE ALWAYS", ""
+		for _, have := range r.installed.triggers {
+			if have.table != t.relation.name {
+				continue
+			}
+			if have.enabled != "A" {
+				remedy = append(remedy, fmt.Sprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s;", have.tableSQL, have.name))
+			}
+			if !have.row && have.event != "TRUNCATE" { // from before it was subscribed
+				only, first = "for each row that are ENABLE ALWAYS", "pgbell triggers apply; then "
+			}
+		}
+		if first != "" || len(remedy) > 0 {
+			slices.Sort(remedy)
+			all = append(all, Finding{t.relation.name, BlindSubscription, who + " is not seen: its workers fire only triggers " + only, first + strings.Join(remedy, " ")})
 		}
 	}
 	return all, nil

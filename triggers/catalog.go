@@ -17,6 +17,7 @@ type relation struct {
 	persistence string // pg_class.relpersistence
 	root        Name   // of a partition, the table that it is part of
 	partitions  []partition
+	subscribed  bool   // a logical replication subscription writes it
 	children    []Name // by inheritance, at any depth
 	owner       string // the role that owns it
 	owned       bool   // we are that role, or a member of it
@@ -33,8 +34,7 @@ type relation struct {
 	rewritten bool
 }
 
-// partitioned reports whether the rows are in partitions: then triggers fire
-// for each row.
+// partitioned reports whether the rows are in partitions.
 func (r *relation) partitioned() bool { return r.kind == "p" }
 
 // partition is one of a relation's partitions, at any depth.
@@ -118,7 +118,7 @@ func readCatalog(ctx context.Context, q querier, names []Name) (*catalog, error)
 	r := new(relation)
 	_, err := pgx.ForEachRow(rows, []any{
 		&r.oid, &r.name.Schema, &r.name.Name, &r.sql, &r.kind, &r.persistence,
-		&r.root.Schema, &r.root.Name, &r.owner, &r.owned, &r.maySelect, &r.rowSecurity, &r.rewritten,
+		&r.root.Schema, &r.root.Name, &r.subscribed, &r.owner, &r.owned, &r.maySelect, &r.rowSecurity, &r.rewritten,
 	}, func() error {
 		found := *r
 		found.leading = make(map[string]bool)
@@ -196,6 +196,7 @@ func readCatalog(ctx context.Context, q querier, names []Name) (*catalog, error)
 const relationsSQL = `
 SELECT c.oid, n.nspname, c.relname, quote_ident(n.nspname) || '.' || quote_ident(c.relname),
        c.relkind::text, c.relpersistence::text, coalesce(root.nspname, ''), coalesce(root.relname, ''),
+       EXISTS (SELECT FROM pg_subscription_rel AS sr WHERE sr.srrelid = c.oid),
        c.relowner::regrole::text, pg_has_role(c.relowner, 'USAGE'),
        has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'),
        row_security_active(c.oid),

@@ -78,7 +78,8 @@
 // A trigger with sets of rows does not fire for what is written straight into a
 // partition. So a partitioned table has triggers for each row, which Postgres
 // gives to every partition, and on each partition one for TRUNCATE, which it
-// does not.
+// does not. A table that a subscription writes has them, too: its workers fire
+// no others, and those only if they are ENABLE ALWAYS.
 //
 // # What is not seen
 //

@@ -89,7 +89,7 @@ func (t *target) function() *function {
 	if t.watch == nil {
 		what = "Records what a change of " + table.String() + " means for the owners of other tables' rows."
 	}
-	data.Title, data.Row = comment(what), t.relation.partitioned()
+	data.Title, data.Row = comment(what), t.eachRow()
 
 	var read lines
 	if t.watch != nil {

@@ -57,7 +57,7 @@ func (t *target) triggers(f *function) []trigger {
 		})
 	}
 	for _, event := range t.events() {
-		add(t.relation.name, t.relation.sql, event, t.relation.partitioned() && event != "TRUNCATE")
+		add(t.relation.name, t.relation.sql, event, t.eachRow() && event != "TRUNCATE")
 	}
 	for _, p := range t.relation.partitions {
 		if !p.foreign {

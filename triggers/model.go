@@ -57,6 +57,14 @@ type target struct {
 	children []child
 }
 
+// eachRow reports whether the triggers fire for each row, not for a statement
+// and its sets of rows. A partitioned table has no sets for what is written
+// straight into a partition, and the workers of a subscription fire no others. A
+// parent has the sets whatever writes it: it looks for its children with them.
+func (t *target) eachRow() bool {
+	return t.relation.partitioned() || t.relation.subscribed && len(t.children) == 0
+}
+
 // seen are the columns whose change makes an event: all that anybody sees, and
 // those that decide who sees it.
 func (w *watched) seen() []column {

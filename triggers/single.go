@@ -37,14 +37,14 @@ func (t *target) single(ch change) lines {
 	needed, all := w.needed()
 	var out lines
 	if ch == updated {
-		if !t.relation.partitioned() {
+		if !t.eachRow() {
 			out = loadBoth(needed)
 		}
 		guards := t.guards()
 		out = append(out, "EXIT one WHEN "+t.guarded(guards)+";")
 		out = append(out, w.collectChanges(guards)...)
 		ch = kept
-	} else if !t.relation.partitioned() {
+	} else if !t.eachRow() {
 		out = load("STRICT "+side, needed, rows)
 		if other := map[change]string{inserted: "old", deleted: "new"}[ch]; w.mentions(other) {
 			out = append(out, "-- Actions may ask for "+strings.ToUpper(other)+": it is NULL.")
@@ -52,7 +52,7 @@ func (t *target) single(ch change) lines {
 		}
 	}
 	data := side
-	if t.relation.partitioned() {
+	if t.eachRow() {
 		data = "shown"
 		items := make([]string, len(w.columns))
 		for i, c := range w.columns {
