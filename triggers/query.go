@@ -266,7 +266,8 @@ func keyJSON(w *watched, ch change) lines {
 		case updated:
 			value = fmt.Sprintf("coalesce(new.%s, old.%s)", c.sql, c.sql)
 		}
-		out = append(out, literal(open+jsonText(c.name)+":")+" || to_json("+value+")::text ||")
+		// Also a key that was NOT NULL when this was made.
+		out = append(out, literal(open+jsonText(c.name)+":")+" || coalesce(to_json("+value+")::text, 'null') ||")
 		open = ","
 	}
 	out[len(out)-1] += " '}'"

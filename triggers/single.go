@@ -246,7 +246,10 @@ func (t *target) declareSingle(part string) lines {
 	if t.watch == nil {
 		return nil
 	}
-	out := lines{"at      timestamptz;      -- when the event was written"}
+	out := lines{
+		"event   json;             -- the body of the only one",
+		"at      timestamptz;      -- when it was written",
+	}
 	declare := func(name, typ, why string) {
 		if regexp.MustCompile(`\b` + name + `\b`).MatchString(part) {
 			out = append(out, fmt.Sprintf("%-7s %-17s -- %s", name, typ+";", why))
