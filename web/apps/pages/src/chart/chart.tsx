@@ -96,6 +96,12 @@ export function Chart(props: ChartProps) {
           ...(steps && uPlot.paths.stepped && { paths: uPlot.paths.stepped({ align: -1 }) }),
         })),
       ],
+      // Of those that lie on each other each is filled down to the one below.
+      ...(stacked && {
+        bands: latest.current.series
+          .slice(1)
+          .map((_, i) => ({ series: [i + 2, i + 1] as uPlot.Band.Bounds })),
+      }),
       hooks: { setCursor: [(u) => setAt(u.cursor.idx ?? null)] },
     };
     const made = new uPlot(options, latest.current.data, element);
@@ -107,7 +113,7 @@ export function Chart(props: ChartProps) {
       made.destroy();
       plot.current = null;
     };
-  }, [shape, scheme, height, steps, time]);
+  }, [shape, scheme, height, steps, time, stacked]);
 
   useEffect(() => plot.current?.setData(data), [data]);
 
