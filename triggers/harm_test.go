@@ -147,10 +147,12 @@ func TestCancelledAtAnyMoment(t *testing.T) {
 				if byTimeout {
 					d.exec(fmt.Sprintf(`SET statement_timeout = '%dms'`, max(1, moment.Milliseconds())))
 				}
-				began := time.Now()
 				ended := make(chan error, 1)
+				var lasted time.Duration
 				go func() {
+					began := time.Now()
 					_, err := d.conn.Exec(context.Background(), sql)
+					lasted = time.Since(began)
 					ended <- err
 				}()
 				if !byTimeout && took > 0 {
@@ -169,7 +171,7 @@ func TestCancelledAtAnyMoment(t *testing.T) {
 				}
 				if err == nil {
 					done++
-					took = max(took, time.Since(began))
+					took = lasted
 				} else {
 					cancelled++
 					var pgErr *pgconn.PgError

@@ -132,7 +132,7 @@ BEGIN
                                               ELSE '"created"'
                                           END,
                            '"table":"public.bookings"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
                                                                 '"provider":' || to_json(new.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
@@ -158,7 +158,7 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.bookings"',
-                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
+                           '"key":{"id":' || coalesce(to_json(coalesce(new.id, old.id))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
                                                                                                   '"provider":' || to_json(old.provider_id::text)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
@@ -172,9 +172,9 @@ BEGIN
                                    '"old":' || row_to_json(old_shown.*)::text
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
-                                                    CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || to_json(old.client_id)::text END,
+                                                    CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || coalesce(to_json(old.client_id)::text, 'null') END,
                                                     CASE WHEN old.provider_id IS DISTINCT FROM new.provider_id THEN '"provider_id":' || coalesce(to_json(old.provider_id)::text, 'null') END,
-                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END,
+                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || coalesce(to_json(old.status)::text, 'null') END,
                                                     CASE WHEN old.price IS DISTINCT FROM new.price THEN '"price":' || coalesce(to_json(old.price)::text, 'null') END,
                                                     CASE WHEN old.starts_at IS DISTINCT FROM new.starts_at THEN '"starts_at":' || coalesce(to_json(old.starts_at)::text, 'null') END
                                                 ], ',') || '}'
@@ -213,7 +213,7 @@ BEGIN
                                               ELSE '"deleted"'
                                           END,
                            '"table":"public.bookings"',
-                           '"key":{"id":' || to_json(old.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(old.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
                                                                 '"provider":' || to_json(old.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
@@ -264,7 +264,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition d73d52eed6a7fddc.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 5985f0879e92662f.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.

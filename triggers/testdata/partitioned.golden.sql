@@ -110,8 +110,8 @@ BEGIN
                                               ELSE '"created"'
                                           END,
                            '"table":"public.things"',
-                           '"key":{"id":' || to_json(new.id)::text ||
-                           ',"part":' || to_json(new.part)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') ||
+                           ',"part":' || coalesce(to_json(new.part)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"a":' || to_json(new.owner::text)::text) || '}',
                            '"data":' || row_to_json(new_shown.*)::text) || '}'
                   FROM new_rows AS new
@@ -131,8 +131,8 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.things"',
-                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text ||
-                           ',"part":' || to_json(coalesce(new.part, old.part))::text || '}',
+                           '"key":{"id":' || coalesce(to_json(coalesce(new.id, old.id))::text, 'null') ||
+                           ',"part":' || coalesce(to_json(coalesce(new.part, old.part))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"a":' || to_json(old.owner::text)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"a":' || to_json(new.owner::text)::text) || '}' END,
                            CASE WHEN change.op = 'update' AND (old.owner IS DISTINCT FROM new.owner) THEN '"was":' || '{' || concat_ws(',', '"a":' || to_json(old.owner::text)::text) || '}' END,
@@ -168,8 +168,8 @@ BEGIN
                                               ELSE '"deleted"'
                                           END,
                            '"table":"public.things"',
-                           '"key":{"id":' || to_json(old.id)::text ||
-                           ',"part":' || to_json(old.part)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(old.id)::text, 'null') ||
+                           ',"part":' || coalesce(to_json(old.part)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"a":' || to_json(old.owner::text)::text) || '}',
                            '"old":' || row_to_json(old_shown.*)::text) || '}'
                   FROM old_rows AS old
@@ -214,7 +214,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.things"() IS 'pgbell: records every change of public.things as a thing event. Definition cd92058750add3b2.';
+COMMENT ON FUNCTION pgbell."public.things"() IS 'pgbell: records every change of public.things as a thing event. Definition 65dc8fae6253c794.';
 REVOKE ALL ON FUNCTION pgbell."public.things"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.things: it is missing.

@@ -110,8 +110,8 @@ BEGIN
                            '"type":"line","op":"insert"',
                            '"action":' || '"created"',
                            '"table":"My App.Order \"Lines\""',
-                           '"key":{"Order":' || to_json(new."Order")::text ||
-                           ',"näme \\ x":' || to_json(new."näme \ x")::text || '}',
+                           '"key":{"Order":' || coalesce(to_json(new."Order")::text, 'null') ||
+                           ',"näme \\ x":' || coalesce(to_json(new."näme \ x")::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"it''s":' || to_json(new."it's"::text)::text) || '}',
                            '"data":' || row_to_json(new_shown.*)::text,
                            '"only":{' || concat_ws(',',
@@ -131,8 +131,8 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"My App.Order \"Lines\""',
-                           '"key":{"Order":' || to_json(coalesce(new."Order", old."Order"))::text ||
-                           ',"näme \\ x":' || to_json(coalesce(new."näme \ x", old."näme \ x"))::text || '}',
+                           '"key":{"Order":' || coalesce(to_json(coalesce(new."Order", old."Order"))::text, 'null') ||
+                           ',"näme \\ x":' || coalesce(to_json(coalesce(new."näme \ x", old."näme \ x"))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"it''s":' || to_json(old."it's"::text)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"it''s":' || to_json(new."it's"::text)::text) || '}' END,
                            CASE WHEN change.op = 'update' AND (old."it's"::text IS DISTINCT FROM new."it's"::text) THEN '"was":' || '{' || concat_ws(',', '"it''s":' || to_json(old."it's"::text)::text) || '}' END,
@@ -142,8 +142,8 @@ BEGIN
                                    '"old":' || row_to_json(old_shown.*)::text
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
-                                                    CASE WHEN record_image_ne(ROW(old."näme \ x"), ROW(new."näme \ x")) THEN '"näme \\ x":' || to_json(old."näme \ x")::text END,
-                                                    CASE WHEN old."select" IS DISTINCT FROM new."select" THEN '"select":' || to_json(old."select")::text END
+                                                    CASE WHEN record_image_ne(ROW(old."näme \ x"), ROW(new."näme \ x")) THEN '"näme \\ x":' || coalesce(to_json(old."näme \ x")::text, 'null') END,
+                                                    CASE WHEN old."select" IS DISTINCT FROM new."select" THEN '"select":' || coalesce(to_json(old."select")::text, 'null') END
                                                 ], ',') || '}'
                            END,
                            '"only":{' || concat_ws(',',
@@ -177,8 +177,8 @@ BEGIN
                            '"type":"line","op":"delete"',
                            '"action":' || '"deleted"',
                            '"table":"My App.Order \"Lines\""',
-                           '"key":{"Order":' || to_json(old."Order")::text ||
-                           ',"näme \\ x":' || to_json(old."näme \ x")::text || '}',
+                           '"key":{"Order":' || coalesce(to_json(old."Order")::text, 'null') ||
+                           ',"näme \\ x":' || coalesce(to_json(old."näme \ x")::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"it''s":' || to_json(old."it's"::text)::text) || '}',
                            '"old":' || row_to_json(old_shown.*)::text,
                            '"only":{' || concat_ws(',',
@@ -225,7 +225,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."My App.Order ""Lines"""() IS 'pgbell: records every change of My App.Order "Lines" as a line event. Definition 556472046f8cda9d.';
+COMMENT ON FUNCTION pgbell."My App.Order ""Lines"""() IS 'pgbell: records every change of My App.Order "Lines" as a line event. Definition bc7bd8176f8fbca4.';
 REVOKE ALL ON FUNCTION pgbell."My App.Order ""Lines"""() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on My App.Order "Lines": it is missing.

@@ -81,7 +81,7 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || owner.now,
                            CASE WHEN owner.was <> owner.now THEN '"was":' || owner.was END,
                            '"via":{' || concat_ws(',',
@@ -156,7 +156,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition dad5fc7ab3963277.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition b54d1053e031bfc0.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_update on public.bookings: it is missing.
@@ -305,7 +305,7 @@ BEGIN
                                               ELSE '"created"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
                                                                 '"provider":' || to_json(new_parent_1.provider_id)::text) || '}',
                            '"via":{' || concat_ws(',',
@@ -334,7 +334,7 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
+                           '"key":{"id":' || coalesce(to_json(coalesce(new.id, old.id))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
                                                                                                   '"provider":' || to_json(old_parent_1.provider_id)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
@@ -351,8 +351,8 @@ BEGIN
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.booking_id IS DISTINCT FROM new.booking_id THEN '"booking_id":' || coalesce(to_json(old.booking_id)::text, 'null') END,
-                                                    CASE WHEN old.amount IS DISTINCT FROM new.amount THEN '"amount":' || to_json(old.amount)::text END,
-                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END
+                                                    CASE WHEN old.amount IS DISTINCT FROM new.amount THEN '"amount":' || coalesce(to_json(old.amount)::text, 'null') END,
+                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || coalesce(to_json(old.status)::text, 'null') END
                                                 ], ',') || '}'
                            END) || '}' END
                   FROM old_rows AS old
@@ -388,7 +388,7 @@ BEGIN
                                               ELSE '"deleted"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(old.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(old.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
                                                                 '"provider":' || to_json(old_parent_1.provider_id)::text) || '}',
                            '"via":{' || concat_ws(',',
@@ -447,7 +447,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 854adaf99e39c4ec.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition bc432e45150a8149.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.
