@@ -1,6 +1,7 @@
 package triggers_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -51,9 +52,10 @@ func subscriber(t *testing.T) (d, publisher *database) {
 	publisher.exec(`SELECT pg_create_logical_replication_slot('s', 'pgoutput')`) // within one server nobody else may
 	d.exec(fmt.Sprintf(`CREATE SUBSCRIPTION s CONNECTION '%s' PUBLICATION p WITH (enabled = false, create_slot = false, slot_name = 's')`, publisher.url))
 	t.Cleanup(func() {
-		d.exec(`ALTER SUBSCRIPTION s DISABLE`)
-		d.exec(`ALTER SUBSCRIPTION s SET (slot_name = NONE)`)
-		d.exec(`DROP SUBSCRIPTION s`)
+		for _, sql := range []string{`ALTER SUBSCRIPTION s DISABLE`, `ALTER SUBSCRIPTION s SET (slot_name = NONE)`, `DROP SUBSCRIPTION s`} {
+			_, err := d.conn.Exec(context.Background(), sql)
+			require.NoError(t, err, sql)
+		}
 	})
 	return d, publisher
 }
