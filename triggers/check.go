@@ -133,6 +133,7 @@ func (c *checker) watch(w Watch) *watched {
 	resolved.key = c.key(w, r)
 	c.owners(resolved)
 	c.visible(resolved)
+	c.notifications(resolved)
 	switch {
 	case !r.rewritten:
 	case !r.maySelect:

@@ -101,11 +101,8 @@ func changedJSON(columns []column) lines {
 	}
 	out := lines{"array_to_string(ARRAY["}
 	for i, c := range columns {
-		value := "to_json(old." + c.sql + ")::text"
-		if !c.notNull {
-			value = "coalesce(" + value + ", 'null')"
-		}
-		item := fmt.Sprintf("    CASE WHEN %s THEN %s || %s END", differ(c), literal(jsonText(c.name)+":"), value)
+		// Also a column that was NOT NULL when this was made.
+		item := fmt.Sprintf("    CASE WHEN %s THEN %s || coalesce(to_json(old.%s)::text, 'null') END", differ(c), literal(jsonText(c.name)+":"), c.sql)
 		if i < len(columns)-1 {
 			item += ","
 		}

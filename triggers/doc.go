@@ -29,6 +29,14 @@
 // that the text of a value depends on, so that writers need no grant and a
 // session's settings change nothing.
 //
+// # Notifications
+//
+// A rule of a watch makes a notification for an owner out of an event: in the
+// same function, so in the writer's transaction, once, and not at all if that
+// rolls back. What it says is computed with the event, where errors are caught;
+// pgbell.record_notifications keeps it afterwards, and cuts what the table would
+// refuse. The functions of watches without rules have none of this.
+//
 // # Owners in another table
 //
 // A payment may belong to whoever owns its booking. Three rules keep what a

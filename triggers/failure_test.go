@@ -53,6 +53,31 @@ func TestWritesNeverFail(t *testing.T) {
 	}
 }
 
+// What was NOT NULL when the function was made need not stay so: no write
+// fails, and the event tells what stands there.
+func TestNotNullNoMore(t *testing.T) {
+	t.Parallel()
+	d := newDatabase(t, marketplace)
+	d.apply(bookings)
+	d.do(`INSERT INTO bookings (id, client_id) VALUES (1, 'u1')`)
+	d.exec(`ALTER TABLE bookings ALTER status DROP NOT NULL, ALTER client_id DROP NOT NULL`)
+	for _, many := range []bool{false, true} {
+		if many {
+			d.edit(partForOneRow, partForOneRow+"        EXIT one;\n")
+		}
+		d.do(`UPDATE bookings SET status = NULL`)
+		require.Equal(t, `{"status":null}`, string(d.do(`UPDATE bookings SET status = 'PENDING'`)[0].Old))
+		require.Equal(t, []string{`booking insert/created {"id":2} owners {}`}, shorts(d.do(`INSERT INTO bookings (id) VALUES (2)`)))
+		require.Equal(t, []string{`booking delete/deleted {"id":2} owners {}`}, shorts(d.do(`DELETE FROM bookings WHERE id = 2`)))
+	}
+	d.apply(bookings)
+	d.exec(`ALTER TABLE bookings DROP CONSTRAINT bookings_pkey CASCADE, ALTER id DROP IDENTITY, ALTER id DROP NOT NULL`)
+	d.do(`DELETE FROM bookings`)
+	require.Equal(t, []string{`booking insert/created {"id":null} owners {}`}, shorts(d.do(`INSERT INTO bookings (client_id) VALUES (NULL)`)))
+	require.Len(t, d.do(`UPDATE bookings SET price = 1`), 2, "that went and that came: nobody can tell that it is the same")
+	require.Equal(t, []string{`booking delete/deleted {"id":null} owners {}`}, shorts(d.do(`DELETE FROM bookings`)))
+}
+
 // A statement large enough to be written piece by piece, then failing, leaves
 // one reset and nothing else; one that does not fail rings once.
 func TestLargeStatements(t *testing.T) {

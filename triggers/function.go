@@ -82,6 +82,7 @@ func (t *target) function() *function {
 		Operations        []operation
 		Row               bool        // it is called for each row
 		Carries           bool        // one row's part leaves events
+		Notifies          bool        // some events make notifications
 		Single            []operation // for one row, the most frequent first
 	}
 	table := t.relation.name
@@ -89,7 +90,7 @@ func (t *target) function() *function {
 	if t.watch == nil {
 		what = "Records what a change of " + table.String() + " means for the owners of other tables' rows."
 	}
-	data.Title, data.Row = comment(what), t.relation.partitioned()
+	data.Title, data.Row, data.Notifies = comment(what), t.relation.partitioned(), t.notifies()
 
 	var read lines
 	if t.watch != nil {
@@ -128,7 +129,7 @@ func (t *target) function() *function {
 		}
 		var queries, moves []string
 		if t.watch != nil {
-			q := eventQuery(t.watch, ch)
+			q := eventQuery(t.watch, ch, data.Notifies)
 			if data.Row {
 				q = append(lines{rowAsSets(ch)}, q...)
 			}
@@ -136,7 +137,7 @@ func (t *target) function() *function {
 		}
 		for _, c := range t.children {
 			if ch == updated || !c.parent.immediate {
-				queries = append(queries, movedQuery(c, ch).indent(16).String())
+				queries = append(queries, movedQuery(c, ch, data.Notifies).indent(16).String())
 				moves = append(moves, movesQuery(c, ch).indent(16).String())
 			}
 		}
@@ -228,6 +229,7 @@ func (t *target) settings(source string) []string {
 	for _, w := range t.affected() {
 		use(w.key, true)
 		use(w.seen(), false)
+		use(w.told(), true)
 		if len(w.Actions) > 0 {
 			use(w.relation.columns, false)
 		}

@@ -54,6 +54,30 @@ var payments = triggers.Watch{
 	Actions: []triggers.Action{{Name: "released", When: "NEW.status = 'RELEASED' AND OLD.status IS DISTINCT FROM 'RELEASED'"}},
 }
 
+// words and value are parts of texts.
+func words(text string) triggers.Part   { return triggers.Part{Text: text} }
+func value(column string) triggers.Part { return triggers.Part{Column: column} }
+
+// with is a watch with rules.
+func with(w triggers.Watch, rules ...triggers.Notification) triggers.Watch {
+	w.Notifications = rules
+	return w
+}
+
+// bookingRules and paymentRules say all that a rule can.
+var (
+	bookingRules = []triggers.Notification{
+		{Action: "created", To: "provider", Title: []triggers.Part{words("A new request")}, Message: []triggers.Part{words("Booking "), value("id"), words(" on "), value("starts_at"), words(". "), value("provider_note")}},
+		{Action: "accepted", To: "client", Level: "success", Title: []triggers.Part{words("Your booking has been accepted!")}, Message: []triggers.Part{words("Booking "), value("id"), words(" is confirmed.")}},
+		{Action: "accepted", To: "provider", Title: []triggers.Part{value("price")}},
+		{Action: "deleted", To: "client", Level: "warning", Title: []triggers.Part{words("Booking "), value("id"), words(" is gone")}},
+	}
+	paymentRules = []triggers.Notification{
+		{Action: "released", To: "provider", Level: "success", Title: []triggers.Part{words("It's \"paid\"")}, Message: []triggers.Part{value("amount")}},
+		{Action: "updated", To: "client", Title: []triggers.Part{words("A payment changed")}},
+	}
+)
+
 // The golden files are what a DBA reviews. They are rewritten with -update.
 func TestGolden(t *testing.T) {
 	t.Parallel()
@@ -61,9 +85,12 @@ func TestGolden(t *testing.T) {
 		tables  string
 		watches []triggers.Watch
 	}{
-		"owned":       {marketplace, []triggers.Watch{bookings}},
-		"via":         {marketplace, []triggers.Watch{payments}},
-		"both":        {marketplace, []triggers.Watch{payments, bookings}},
+		"owned":    {marketplace, []triggers.Watch{bookings}},
+		"via":      {marketplace, []triggers.Watch{payments}},
+		"both":     {marketplace, []triggers.Watch{payments, bookings}},
+		"notified": {marketplace, []triggers.Watch{with(bookings, bookingRules...), with(payments, paymentRules...)}},
+		"notified_partitioned": {partitioned, []triggers.Watch{with(parts,
+			triggers.Notification{Action: "grew", To: "a", Title: []triggers.Part{words("Thing "), value("id"), words(" grew")}})}},
 		"partitioned": {partitioned, []triggers.Watch{parts}},
 		"dangling": {
 			"CREATE TABLE bookings (id int PRIMARY KEY, client_id text); CREATE TABLE payments (id int PRIMARY KEY, booking_id int, amount money);",

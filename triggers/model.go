@@ -9,6 +9,7 @@ type watched struct {
 	only     []onlyColumns
 	owners   []owner
 	parents  []*parent
+	rules    []rule
 }
 
 // onlyColumns are what one audience alone sees.

@@ -77,14 +77,18 @@ func jsonText(s string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// eventQuery is a SELECT of event bodies, one a changed row.
-func eventQuery(w *watched, ch change) lines {
+// eventQuery is a SELECT of event bodies, one a changed row, and of their notes
+// if the function makes notifications.
+func eventQuery(w *watched, ch change, notifies bool) lines {
 	q := lines{"-- " + comment(w.Type) + ": " + map[change]string{
 		inserted: "rows that are new.",
 		updated:  "rows that changed. A changed key is a row that went and one that came.",
 		deleted:  "rows that went.",
 	}[ch]}
 	q = append(q, selectBody(w, ch)...)
+	if notifies {
+		q = append(q.then(","), notesColumn(w, ch, nil, "").indent(7)...)
+	}
 	switch ch {
 	case inserted:
 		q = append(q, newRows(w.relation, w.key, "new").after("  FROM ")...)
@@ -93,6 +97,7 @@ func eventQuery(w *watched, ch change) lines {
 		}
 		q = append(q, rowsShown(w, ch)...)
 		q = append(q, lookups(w, "new", nil)...)
+		q = append(q, actionJoin(w, ch)...)
 	case deleted:
 		q = append(q, "  FROM old_rows AS old")
 		if len(w.Actions) > 0 {
@@ -100,6 +105,7 @@ func eventQuery(w *watched, ch change) lines {
 		}
 		q = append(q, rowsShown(w, ch)...)
 		q = append(q, lookups(w, "old", nil)...)
+		q = append(q, actionJoin(w, ch)...)
 	case updated:
 		q = append(q, "  FROM old_rows AS old")
 		q = append(q, newRows(w.relation, w.key, "new").after("  FULL JOIN ")...)
@@ -110,6 +116,7 @@ func eventQuery(w *watched, ch change) lines {
 		q = append(q, rowsShown(w, ch)...)
 		q = append(q, lookups(w, "new", nil)...)
 		q = append(q, lookups(w, "old", nil)...)
+		q = append(q, actionJoin(w, ch)...)
 		q = append(q, " WHERE change.op <> 'update'")
 		q = append(q, imagesDiffer("old", "new", w.seen()).after("    OR ")...)
 	}
@@ -136,13 +143,16 @@ func newRows(r *relation, key []column, alias string) lines {
 
 // movedQuery is a SELECT of event bodies for the rows whose parent changed
 // hands. What happened to the parent says ch.
-func movedQuery(c child, ch change) lines {
+func movedQuery(c child, ch change, notifies bool) lines {
 	p := c.parent
 	verb := map[change]string{inserted: "came", updated: "changed hands", deleted: "went"}[ch]
 	q := lines{
 		fmt.Sprintf("-- %s: rows whose %s %s, found by %s.", comment(c.Type), comment(p.relation.name.String()), verb, comment(p.column.name)),
 	}
 	q = append(q, selectBody(c.watched, moved)...)
+	if notifies {
+		q = append(q.then(","), notesColumn(c.watched, moved, p, "after").indent(7)...)
+	}
 	q = append(q, movedRows(p, ch)...)
 	key := movedKey(p, ch)
 	q = append(q,
@@ -152,6 +162,7 @@ func movedQuery(c child, ch change) lines {
 	q = append(q, rowsShown(c.watched, moved)...)
 	q = append(q, lookups(c.watched, "new", p)...)
 	q = append(q, ownersJoin(c.watched, p)...)
+	q = append(q, actionJoin(c.watched, moved)...)
 	q = append(q, imagesDiffer("before", "after", p.owners).after(" WHERE ")...)
 	return q
 }
@@ -173,7 +184,7 @@ func selectBody(w *watched, ch change) lines {
 	case updated:
 		add(literal(head+`,"op":"`) + ` || change.op || '"'`)
 	}
-	parts = append(parts, action(w, ch).after(`'"action":' || `))
+	parts = append(parts, actionOf(w, ch, "what.action").after(`'"action":' || `))
 	add(literal(`"table":` + jsonText(w.Table.String())))
 	parts = append(parts, keyJSON(w, ch))
 
@@ -266,7 +277,8 @@ func keyJSON(w *watched, ch change) lines {
 		case updated:
 			value = fmt.Sprintf("coalesce(new.%s, old.%s)", c.sql, c.sql)
 		}
-		out = append(out, literal(open+jsonText(c.name)+":")+" || to_json("+value+")::text ||")
+		// Also a key that was NOT NULL when this was made.
+		out = append(out, literal(open+jsonText(c.name)+":")+" || coalesce(to_json("+value+")::text, 'null') ||")
 		open = ","
 	}
 	out[len(out)-1] += " '}'"

@@ -58,14 +58,14 @@ func (r *resolution) checkOwned(table Name, f *installedFunction) {
 // mayRecordSQL is whether a role, an expression, may do what the functions do.
 // Nothing here looks up a name in schema pgbell, which takes the right to use it.
 const mayRecordSQL = `(
-       SELECT coalesce(bool_and(has_table_privilege(%[1]s, c.oid, 'INSERT')), false) FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relname IN ('events', 'owner_moves'))
+       SELECT coalesce(bool_and(has_table_privilege(%[1]s, c.oid, 'INSERT')), false) FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relname IN ('events', 'owner_moves', 'notifications'))
    AND (SELECT coalesce(bool_and(has_sequence_privilege(%[1]s, c.oid, 'SELECT')), false) FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relname = 'events_id_seq')
-   AND (SELECT coalesce(bool_and(has_function_privilege(%[1]s, o.oid, 'EXECUTE')), false) FROM pg_proc AS o WHERE o.pronamespace = n.oid AND o.proname IN ('record', 'ring', 'must_ring', 'slot'))
+   AND (SELECT coalesce(bool_and(has_function_privilege(%[1]s, o.oid, 'EXECUTE')), false) FROM pg_proc AS o WHERE o.pronamespace = n.oid AND o.proname IN ('record', 'record_notifications', 'ring', 'must_ring', 'slot'))
    AND has_schema_privilege(%[1]s, n.oid, 'USAGE')`
 
 var schemaSQL = `
 SELECT quote_ident(current_user), n.nspowner::regrole::text,
-       (SELECT count(*) = 2 FROM pg_proc AS p WHERE p.pronamespace = n.oid AND p.proname IN ('settle_owner_moves', 'must_ring')),
+       (SELECT count(*) = 3 FROM pg_proc AS p WHERE p.pronamespace = n.oid AND p.proname IN ('settle_owner_moves', 'must_ring', 'record_notifications')),
        has_schema_privilege(n.oid, 'CREATE'),
        ` + fmt.Sprintf(mayRecordSQL, "current_user") + `
   FROM pg_namespace AS n

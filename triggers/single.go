@@ -74,7 +74,10 @@ func (t *target) single(ch change) lines {
 	if body == nil {
 		return nil
 	}
-	return append(out, body...)
+	if len(w.rulesFor(ch)) > 0 && !constantAction(w, ch) {
+		out = append(out, action(w, ch).after("action := ").then(";")...)
+	}
+	return append(append(out, body...), w.notesStatements(ch, side)...)
 }
 
 // concernsChildren reports whether rows of other tables hear of ch.
@@ -246,7 +249,10 @@ func (t *target) declareSingle(part string) lines {
 	if t.watch == nil {
 		return nil
 	}
-	out := lines{"at      timestamptz;      -- when the event was written"}
+	out := lines{
+		"event   json;             -- the body of the only one",
+		"at      timestamptz;      -- when it was written",
+	}
 	declare := func(name, typ, why string) {
 		if regexp.MustCompile(`\b` + name + `\b`).MatchString(part) {
 			out = append(out, fmt.Sprintf("%-7s %-17s -- %s", name, typ+";", why))
@@ -255,6 +261,9 @@ func (t *target) declareSingle(part string) lines {
 	declare("changed", "text", "what the columns that changed held before")
 	for i, o := range t.watch.only {
 		declare(changedOnly(i), "text", "those that "+comment(o.audience)+" alone sees")
+	}
+	if strings.Contains(part, "action := ") {
+		declare("action", "text", "what happened, as JSON")
 	}
 	declare("shown", "record", "of the row, the columns that every audience sees")
 	for _, p := range t.watch.parents {

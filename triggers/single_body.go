@@ -18,7 +18,7 @@ func (w *watched) body(ch change, side, data string) lines {
 
 	op := map[change]string{inserted: "insert", kept: "update", deleted: "delete"}[ch]
 	text(`{"type":` + jsonText(w.Type) + `,"op":"` + op + `","action":`)
-	value(action(w, ch)...)
+	value(actionOf(w, ch, "action")...)
 	text(`,"table":` + jsonText(w.Table.String()) + `,"key":{`)
 	for i, c := range w.key {
 		text(strings.Repeat(",", min(i, 1)) + jsonText(c.name) + ":")
@@ -105,12 +105,7 @@ const maxArguments = 100
 // bodyOwners writes the object of owners. Where some may be absent, one
 // expression leaves them out.
 func (w *watched) bodyOwners(side string, text func(string), value func(...string)) {
-	of := func(o owner) string {
-		if o.parent == nil {
-			return side + "." + o.column.sql + "::text"
-		}
-		return foundOwner(slices.IndexFunc(o.parent.owners, func(c column) bool { return c.name == o.column.name }))
-	}
+	of := func(o owner) string { return w.valueOfOne(o, side) }
 	absent := slices.ContainsFunc(w.owners, func(o owner) bool { return !o.column.notNull })
 	escaped := slices.ContainsFunc(w.owners, func(o owner) bool { return strings.Contains(jsonText(o.audience), `\`) })
 	switch {
@@ -135,4 +130,12 @@ func (w *watched) bodyOwners(side string, text func(string), value func(...strin
 		}
 		text("}")
 	}
+}
+
+// valueOfOne is the SQL of an owner's user id.
+func (w *watched) valueOfOne(o owner, side string) string {
+	if o.parent == nil {
+		return side + "." + o.column.sql + "::text"
+	}
+	return foundOwner(slices.IndexFunc(o.parent.owners, func(c column) bool { return c.name == o.column.name }))
 }

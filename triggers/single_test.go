@@ -46,14 +46,18 @@ func (d *database) bodies(sql string) []string {
 	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(d.t, err)
 	for i := range all {
-		all[i] = seenText.ReplaceAllString(all[i], `"seen":""`)
+		all[i] = madeText.ReplaceAllString(seenText.ReplaceAllString(all[i], `"seen":""`), "${1}0${2}")
 	}
 	d.events()
 	return all
 }
 
-// What a transaction saw depends on what else the server does.
-var seenText = regexp.MustCompile(`"seen":"[0-9:,]*"`)
+// What a transaction saw depends on what else the server does, and so does when
+// a notification was made.
+var (
+	seenText = regexp.MustCompile(`"seen":"[0-9:,]*"`)
+	madeText = regexp.MustCompile(`(^{"type":"pgbell.notification".*"data":{"id":)[0-9]+(,.*"createdAt":)"[^"]*"`)
+)
 
 const manyTypes = `
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'so "so"');
@@ -67,7 +71,7 @@ CREATE TABLE things (
 `
 
 // One row is told in the same bytes whether by the plain expressions or by the
-// queries.
+// queries, and makes the same notifications.
 func TestOneRowAsMany(t *testing.T) {
 	t.Parallel()
 	thing := triggers.Watch{Table: name("things"), Type: "thing", AllColumns: true}
@@ -87,13 +91,25 @@ func TestOneRowAsMany(t *testing.T) {
 		"hidden": {with(func(w *triggers.Watch) {
 			w.Columns, w.AllColumns = []string{"status", "t"}, false
 			w.Owners = []triggers.Owner{{Audience: "t", Column: "t"}}
+			w.Notifications = []triggers.Notification{
+				{Action: "h", To: "t", Title: []triggers.Part{value("t"), words(" and "), value("id")}},
+				{Action: "gone", To: "t", Title: []triggers.Part{value("status")}, Message: []triggers.Part{value("t")}},
+				{Action: "updated", To: "t", Level: "warning", Title: []triggers.Part{words("é")}},
+			}
 			w.Actions = []triggers.Action{{Name: "h", When: "OLD.hidden IS NULL AND NEW.hidden IS NOT NULL"}, {Name: "gone", When: "(NEW.*) IS NULL"}, {Name: "q", When: "EXISTS (SELECT FROM pg_class WHERE relname = NEW.t)"}}
 		})},
 		"via": {with(func(w *triggers.Watch) {
 			for _, c := range []string{"a", "b", "c"} {
 				w.Owners = append(w.Owners, triggers.Owner{Audience: c, Via: &triggers.Via{Column: "owner", Table: name("owners"), Owner: c}})
 			}
-			w.Only = map[string][]string{"a": {"status"}}
+			w.Only = map[string][]string{"a": {"hidden"}}
+			w.Notifications = []triggers.Notification{
+				{Action: "created", To: "a", Title: []triggers.Part{value("t"), words(" "), value("status")}, Message: []triggers.Part{value("at"), value("dr"), value("b"), value("f"), value("i"), value("pa")}},
+				{Action: "updated", To: "b", Level: "error", Title: []triggers.Part{words(`"100%" \ 'of' it`)}, Message: []triggers.Part{words("\n"), value("m"), value("ms"), value("shown"), value("n"), value("p")}},
+				{Action: "status_changed", To: "c", Title: []triggers.Part{words("status")}},
+				{Action: "deleted", To: "a", Title: []triggers.Part{value("t")}},
+				{Action: "deleted", To: "b", Title: []triggers.Part{words("gone: "), value("jb"), value("id"), value("part")}},
+			}
 		}), {Table: name("owners"), Type: "owner", Owners: []triggers.Owner{{Audience: "a", Column: "a"}}, AllColumns: true}},
 	} {
 		t.Run(title, func(t *testing.T) {
@@ -147,7 +163,7 @@ func TestOneRowAsMany(t *testing.T) {
 				return list, values
 			}
 			where := func() string { return fmt.Sprintf("WHERE id = %s AND part = %s", columns["id"](), columns["part"]()) }
-			events := 0
+			events, notifications := 0, 0
 			for range 400 {
 				list, values := some()
 				var sql string
@@ -179,10 +195,16 @@ func TestOneRowAsMany(t *testing.T) {
 				require.Equal(t, want, got, sql)
 				for _, body := range got {
 					require.NotContains(t, body, "capture_failed", sql)
+					if strings.HasPrefix(body, `{"type":"pgbell.notification"`) {
+						notifications++
+					}
 				}
 				events += len(got)
 			}
 			require.Greater(t, events, 100)
+			if len(watches[0].Notifications) > 0 {
+				require.NotZero(t, notifications)
+			}
 		})
 	}
 }

@@ -42,6 +42,9 @@ type Watch struct {
 	// Actions name what happened; the first that matches wins, before the
 	// built-in created, status_changed, updated and deleted. Default: none.
 	Actions []Action
+	// Notifications are the rules by which events make notifications, in this
+	// order. Default: none.
+	Notifications []Notification
 }
 
 // Owner binds an audience to the column that holds the owner's user id. A row

@@ -90,8 +90,10 @@ func (h *Hub) enter(s *session, j *joining) {
 		if st.window.serves(j.cursor) {
 			from := st.window.floor
 			st.unlock()
-			h.replay(s, j, from)
-			return
+			if !h.replay(s, j, from) {
+				return
+			}
+			continue
 		}
 		st.unlock()
 		if !h.readHistory(s, j) {
@@ -170,10 +172,11 @@ func (s *session) resumed(j *joining) bool {
 }
 
 // replay sends the events of the window above seq that the session's cursor
-// lacks, and makes the session live.
-func (h *Hub) replay(s *session, j *joining, seq uint64) {
+// lacks, and makes the session live. It reports whether the session is still on
+// its way, because the window has moved past it.
+func (h *Hub) replay(s *session, j *joining, seq uint64) bool {
 	if !s.resumed(j) {
-		return
+		return false
 	}
 	r := replayer{hub: h, session: s, joining: j, cursor: j.cursor}
 	st := &h.stream
@@ -185,26 +188,27 @@ func (h *Hub) replay(s *session, j *joining, seq uint64) {
 		st.lock()
 		var whole bool
 		batch, whole = st.window.after(batch[:0], rooms, seq, replayStep)
-		if !whole {
-			j.gap = pgbell.GapTooMany
-		}
-		if !st.live {
-			// The stream goes on where it was, so this replay can, too.
+		if !whole || !st.live {
+			// What was sent is in the cursor: from there it goes on, now or when
+			// the stream does.
 			j.cursor, j.reads = r.cursor, 0
-			h.wait(s, j)
+			if !st.live {
+				h.wait(s, j)
+			}
+			again := st.live
 			st.unlock()
-			return
+			return again
 		}
-		if len(batch) == 0 || !whole {
+		if len(batch) == 0 {
 			h.goLive(s, j)
 			st.unlock()
-			return
+			return false
 		}
 		st.unlock()
 		s.countMissed(j, batch)
 		for _, en := range batch {
 			if !r.send(en) {
-				return
+				return false
 			}
 			seq = en.seq
 		}

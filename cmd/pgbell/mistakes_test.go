@@ -92,16 +92,20 @@ func TestMistakesThatTheDatabaseFinds(t *testing.T) {
 		args string
 		want string // after "pgbell: ", with FILE for the configuration
 	}{
-		"serve without schema":  {[]string{"DATABASE_URL", fresh, "PGBELL_JWT_SECRET", secret}, "serve --listen 127.0.0.1:0", "schema pgbell does not fit: it is not installed in database"},
-		"tail without schema":   {[]string{"DATABASE_URL", fresh}, "tail", "schema pgbell does not fit: it is not installed in database"},
-		"nothing to watch":      {[]string{"DATABASE_URL", fresh}, "triggers plan", "there is no pgbell.yaml, and the database has none of the tables that are watched without one: public.bookings, public.payments, public.payouts\n"},
-		"no table in the file":  {[]string{"DATABASE_URL", fresh, "PGBELL_CONFIG", configuration(t, "listen: ':1'\n")}, "triggers plan", "FILE: no table is watched; name some under tables\n"},
-		"address taken":         {watching("  public.bookings: {type: b, columns: [id]}\n"), "serve --listen " + taken.Addr().String(), "listen at " + taken.Addr().String() + ": somebody else does already; choose another address with --listen\n"},
-		"nobody there":          {[]string{"DATABASE_URL", "postgres://me:hush@" + nobody + "/db"}, "migrate up", `migrate up: connect to database "db" at ` + nobody + ` as "me": dial tcp ` + nobody + `: connect: connection refused; is the server running there?` + "\n"},
-		"unknown table":         {watching("  public.boookings: {type: b, columns: [id]}\n"), "triggers plan", `FILE:2: public.boookings: no table "public.boookings"`},
-		"unknown column":        {watching("  public.bookings:\n    type: b\n    columns: [id, stauts]\n"), "triggers apply", `FILE:2: public.bookings: columns: no column "stauts"`},
-		"table without key":     {watching("  public.keyless: {type: k, columns: [note]}\n"), "triggers plan", "FILE:2: public.keyless: has no primary key; name NOT NULL columns with a unique index as its key\n"},
-		"broken action":         {watching("  public.bookings:\n    type: b\n    columns: [id]\n    actions: {gone: OLD.status = }\n"), "triggers plan", "FILE:2: public.bookings: action gone: "},
+		"serve without schema": {[]string{"DATABASE_URL", fresh, "PGBELL_JWT_SECRET", secret}, "serve --listen 127.0.0.1:0", "schema pgbell does not fit: it is not installed in database"},
+		"tail without schema":  {[]string{"DATABASE_URL", fresh}, "tail", "schema pgbell does not fit: it is not installed in database"},
+		"nothing to watch":     {[]string{"DATABASE_URL", fresh}, "triggers plan", "there is no pgbell.yaml, and the database has none of the tables that are watched without one: public.bookings, public.payments, public.payouts\n"},
+		"no table in the file": {[]string{"DATABASE_URL", fresh, "PGBELL_CONFIG", configuration(t, "listen: ':1'\n")}, "triggers plan", "FILE: no table is watched; name some under tables\n"},
+		"address taken":        {watching("  public.bookings: {type: b, columns: [id]}\n"), "serve --listen " + taken.Addr().String(), "listen at " + taken.Addr().String() + ": somebody else does already; choose another address with --listen\n"},
+		"nobody there":         {[]string{"DATABASE_URL", "postgres://me:hush@" + nobody + "/db"}, "migrate up", `migrate up: connect to database "db" at ` + nobody + ` as "me": dial tcp ` + nobody + `: connect: connection refused; is the server running there?` + "\n"},
+		"unknown table":        {watching("  public.boookings: {type: b, columns: [id]}\n"), "triggers plan", `FILE:2: public.boookings: no table "public.boookings"`},
+		"unknown column":       {watching("  public.bookings:\n    type: b\n    columns: [id, stauts]\n"), "triggers apply", `FILE:2: public.bookings: columns: no column "stauts"`},
+		"table without key":    {watching("  public.keyless: {type: k, columns: [note]}\n"), "triggers plan", "FILE:2: public.keyless: has no primary key; name NOT NULL columns with a unique index as its key\n"},
+		"broken action":        {watching("  public.bookings:\n    type: b\n    columns: [id]\n    actions: {gone: OLD.status = }\n"), "triggers plan", "FILE:2: public.bookings: action gone: "},
+		"unknown column of a rule": {
+			watching("  public.bookings: {type: b, owners: {c: client_id}, columns: '*'}\nnotifications:\n  - {on: b.created, to: c, title: fine}\n  - {on: b.updated, to: c, title: '{stauts}'}\n"), "triggers apply",
+			`FILE:5: public.bookings: notification on b.updated to c: title says column "stauts", which c cannot see, for the table has none; did you mean "status"?`,
+		},
 		"healthcheck of nobody": {nil, "healthcheck --url http://" + nobody, `ask the server: Get "http://` + nobody + `/healthz": dial tcp ` + nobody + ": connect: connection refused\n"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -49,7 +49,7 @@ func (a *app) withWatches(ctx context.Context, f func(*pgx.Conn, []triggers.Watc
 }
 
 // locate puts file and line before the mistakes that are about a table of the
-// configuration.
+// configuration, or one of its rules.
 func locate(cfg *config.Config, err error) error {
 	if err == nil || cfg.File == "" {
 		return err
@@ -62,8 +62,14 @@ func locate(cfg *config.Config, err error) error {
 	for _, one := range joined.Unwrap() {
 		for i := range cfg.Tables {
 			t := &cfg.Tables[i]
-			if strings.HasPrefix(one.Error(), t.String()+": ") {
-				one = fmt.Errorf("%s:%d: %w", cfg.File, t.Line, one)
+			if about, ok := strings.CutPrefix(one.Error(), t.String()+": "); ok {
+				at := t.Line
+				for _, n := range t.Notifications {
+					if strings.HasPrefix(about, fmt.Sprintf("notification on %s.%s to %s: ", t.Type, n.Action, n.To)) {
+						at = n.Line
+					}
+				}
+				one = fmt.Errorf("%s:%d: %w", cfg.File, at, one)
 				break
 			}
 		}

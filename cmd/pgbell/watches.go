@@ -57,7 +57,20 @@ func watch(t *config.Table) triggers.Watch {
 	for _, a := range t.Actions {
 		w.Actions = append(w.Actions, triggers.Action{Name: a.Name, When: a.When})
 	}
+	for _, n := range t.Notifications {
+		w.Notifications = append(w.Notifications, triggers.Notification{
+			Action: n.Action, To: n.To, Level: n.Level, Title: parts(n.Title), Message: parts(n.Message),
+		})
+	}
 	return w
+}
+
+func parts(text []config.Part) []triggers.Part {
+	parts := make([]triggers.Part, len(text))
+	for i, p := range text {
+		parts[i] = triggers.Part(p)
+	}
+	return parts
 }
 
 // existing cuts the built-in tables down to what the database has. Only what is
@@ -88,6 +101,9 @@ func existing(ctx context.Context, conn *pgx.Conn, tables []config.Table) ([]con
 			}
 		}
 		t.Only = only
+		t.Notifications = slices.DeleteFunc(slices.Clone(t.Notifications), func(n config.Notification) bool {
+			return slices.ContainsFunc(slices.Concat(n.Title, n.Message), func(p config.Part) bool { return p.Column != "" && missing(p.Column) })
+		})
 		found = append(found, t)
 	}
 	return found, nil

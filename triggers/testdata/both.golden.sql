@@ -20,7 +20,8 @@ DECLARE
     whole   boolean := true;  -- they are all that the statement made
     seen    pg_snapshot;      -- what is committed then is found below
     moves   jsonb;            -- for those who write rows unseen while these move
-    at      timestamptz;      -- when the event was written
+    event   json;             -- the body of the only one
+    at      timestamptz;      -- when it was written
     changed text;             -- what the columns that changed held before
     changed_1 text;             -- those that provider alone sees
     shown   record;           -- of the row, the columns that every audience sees
@@ -85,12 +86,13 @@ BEGIN
                 row_to_json(shown),
                 coalesce(to_json(new.provider_note), 'null'));
         END IF;
+        event := body::json; -- what is not is found here
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         body := NULL;
     END;
     IF body IS NOT NULL THEN
         at := clock_timestamp();
-        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        INSERT INTO pgbell.events (at, body) VALUES (at, event);
         IF pgbell.must_ring() THEN
             PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
         END IF;
@@ -119,7 +121,7 @@ BEGIN
                                               ELSE '"created"'
                                           END,
                            '"table":"public.bookings"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
                                                                 '"provider":' || to_json(new.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
@@ -165,7 +167,7 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.bookings"',
-                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
+                           '"key":{"id":' || coalesce(to_json(coalesce(new.id, old.id))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
                                                                                                   '"provider":' || to_json(old.provider_id::text)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
@@ -179,9 +181,9 @@ BEGIN
                                    '"old":' || row_to_json(old_shown.*)::text
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
-                                                    CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || to_json(old.client_id)::text END,
+                                                    CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || coalesce(to_json(old.client_id)::text, 'null') END,
                                                     CASE WHEN old.provider_id IS DISTINCT FROM new.provider_id THEN '"provider_id":' || coalesce(to_json(old.provider_id)::text, 'null') END,
-                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END,
+                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || coalesce(to_json(old.status)::text, 'null') END,
                                                     CASE WHEN old.price IS DISTINCT FROM new.price THEN '"price":' || coalesce(to_json(old.price)::text, 'null') END,
                                                     CASE WHEN old.starts_at IS DISTINCT FROM new.starts_at THEN '"starts_at":' || coalesce(to_json(old.starts_at)::text, 'null') END
                                                 ], ',') || '}'
@@ -219,7 +221,7 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || owner.now,
                            CASE WHEN owner.was <> owner.now THEN '"was":' || owner.was END,
                            '"via":{' || concat_ws(',',
@@ -257,7 +259,7 @@ BEGIN
                                               ELSE '"deleted"'
                                           END,
                            '"table":"public.bookings"',
-                           '"key":{"id":' || to_json(old.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(old.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
                                                                 '"provider":' || to_json(old.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
@@ -309,7 +311,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 24775efbe8229af8.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition cb2e1d0b4b10855d.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.
@@ -347,7 +349,8 @@ DECLARE
     bodies  text[];           -- events not yet written
     size    bigint  := 0;     -- their length in bytes
     whole   boolean := true;  -- they are all that the statement made
-    at      timestamptz;      -- when the event was written
+    event   json;             -- the body of the only one
+    at      timestamptz;      -- when it was written
     changed text;             -- what the columns that changed held before
     owner_1 text;             -- client_id of public.bookings
     owner_2 text;             -- provider_id of public.bookings
@@ -433,12 +436,13 @@ BEGIN
                 snapshot,
                 row_to_json(old));
         END IF;
+        event := body::json; -- what is not is found here
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         body := NULL;
     END;
     IF body IS NOT NULL THEN
         at := clock_timestamp();
-        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        INSERT INTO pgbell.events (at, body) VALUES (at, event);
         IF pgbell.must_ring() THEN
             PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
         END IF;
@@ -466,7 +470,7 @@ BEGIN
                                               ELSE '"created"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
                                                                 '"provider":' || to_json(new_parent_1.provider_id)::text) || '}',
                            '"via":{' || concat_ws(',',
@@ -495,7 +499,7 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
+                           '"key":{"id":' || coalesce(to_json(coalesce(new.id, old.id))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
                                                                                                   '"provider":' || to_json(old_parent_1.provider_id)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
@@ -512,8 +516,8 @@ BEGIN
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.booking_id IS DISTINCT FROM new.booking_id THEN '"booking_id":' || coalesce(to_json(old.booking_id)::text, 'null') END,
-                                                    CASE WHEN old.amount IS DISTINCT FROM new.amount THEN '"amount":' || to_json(old.amount)::text END,
-                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END
+                                                    CASE WHEN old.amount IS DISTINCT FROM new.amount THEN '"amount":' || coalesce(to_json(old.amount)::text, 'null') END,
+                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || coalesce(to_json(old.status)::text, 'null') END
                                                 ], ',') || '}'
                            END) || '}' END
                   FROM old_rows AS old
@@ -549,7 +553,7 @@ BEGIN
                                               ELSE '"deleted"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(old.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(old.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
                                                                 '"provider":' || to_json(old_parent_1.provider_id)::text) || '}',
                            '"via":{' || concat_ws(',',
@@ -601,7 +605,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition a31d3ad0e3db8aa3.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 80be0eaea1acfcb1.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

@@ -77,7 +77,7 @@ BEGIN
                            '"type":"payment","op":"update"',
                            '"action":' || '"updated"',
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || owner.now,
                            CASE WHEN owner.was <> owner.now THEN '"was":' || owner.was END,
                            '"via":{' || concat_ws(',',
@@ -115,7 +115,7 @@ BEGIN
                            '"type":"payment","op":"update"',
                            '"action":' || '"updated"',
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || owner.now,
                            CASE WHEN owner.was <> owner.now THEN '"was":' || owner.was END,
                            '"via":{' || concat_ws(',',
@@ -153,7 +153,7 @@ BEGIN
                            '"type":"payment","op":"update"',
                            '"action":' || '"updated"',
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || owner.now,
                            CASE WHEN owner.was <> owner.now THEN '"was":' || owner.was END,
                            '"via":{' || concat_ws(',',
@@ -210,7 +210,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 21e628624513a3c7.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition d195869219fb81ca.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.
@@ -249,7 +249,8 @@ DECLARE
     bodies  text[];           -- events not yet written
     size    bigint  := 0;     -- their length in bytes
     whole   boolean := true;  -- they are all that the statement made
-    at      timestamptz;      -- when the event was written
+    event   json;             -- the body of the only one
+    at      timestamptz;      -- when it was written
     changed text;             -- what the columns that changed held before
     owner_1 text;             -- client_id of public.bookings
     snapshot text;             -- what was visible when they were looked up
@@ -316,12 +317,13 @@ BEGIN
                 snapshot,
                 row_to_json(old));
         END IF;
+        event := body::json; -- what is not is found here
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         body := NULL;
     END;
     IF body IS NOT NULL THEN
         at := clock_timestamp();
-        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        INSERT INTO pgbell.events (at, body) VALUES (at, event);
         IF pgbell.must_ring() THEN
             PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
         END IF;
@@ -346,7 +348,7 @@ BEGIN
                            '"type":"payment","op":"insert"',
                            '"action":' || '"created"',
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text) || '}',
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[new.booking_id::text], NULL))::text,
@@ -369,7 +371,7 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
+                           '"key":{"id":' || coalesce(to_json(coalesce(new.id, old.id))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text) || '}' END,
                            CASE WHEN change.op = 'update' AND (old_parent_1.client_id IS DISTINCT FROM new_parent_1.client_id) THEN '"was":' || '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text) || '}' END,
@@ -412,7 +414,7 @@ BEGIN
                            '"type":"payment","op":"delete"',
                            '"action":' || '"deleted"',
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(old.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(old.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text) || '}',
                            '"via":{' || concat_ws(',',
                                '"keys":' || to_json(array_remove(ARRAY[old.booking_id::text], NULL))::text,
@@ -455,7 +457,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 1f016db921674f11.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 69a3e17624f63f3b.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

@@ -18,7 +18,8 @@ DECLARE
     bodies  text[];           -- events not yet written
     size    bigint  := 0;     -- their length in bytes
     whole   boolean := true;  -- they are all that the statement made
-    at      timestamptz;      -- when the event was written
+    event   json;             -- the body of the only one
+    at      timestamptz;      -- when it was written
     changed text;             -- what the columns that changed held before
     changed_1 text;             -- those that provider alone sees
     shown   record;           -- of the row, the columns that every audience sees
@@ -97,12 +98,13 @@ BEGIN
                 row_to_json(shown),
                 coalesce(to_json(old.provider_note), 'null'));
         END IF;
+        event := body::json; -- what is not is found here
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         body := NULL;
     END;
     IF body IS NOT NULL THEN
         at := clock_timestamp();
-        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        INSERT INTO pgbell.events (at, body) VALUES (at, event);
         IF pgbell.must_ring() THEN
             PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
         END IF;
@@ -130,7 +132,7 @@ BEGIN
                                               ELSE '"created"'
                                           END,
                            '"table":"public.bookings"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
                                                                 '"provider":' || to_json(new.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
@@ -156,7 +158,7 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.bookings"',
-                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
+                           '"key":{"id":' || coalesce(to_json(coalesce(new.id, old.id))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
                                                                                                   '"provider":' || to_json(old.provider_id::text)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"client":' || to_json(new.client_id::text)::text,
@@ -170,9 +172,9 @@ BEGIN
                                    '"old":' || row_to_json(old_shown.*)::text
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
-                                                    CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || to_json(old.client_id)::text END,
+                                                    CASE WHEN old.client_id IS DISTINCT FROM new.client_id THEN '"client_id":' || coalesce(to_json(old.client_id)::text, 'null') END,
                                                     CASE WHEN old.provider_id IS DISTINCT FROM new.provider_id THEN '"provider_id":' || coalesce(to_json(old.provider_id)::text, 'null') END,
-                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END,
+                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || coalesce(to_json(old.status)::text, 'null') END,
                                                     CASE WHEN old.price IS DISTINCT FROM new.price THEN '"price":' || coalesce(to_json(old.price)::text, 'null') END,
                                                     CASE WHEN old.starts_at IS DISTINCT FROM new.starts_at THEN '"starts_at":' || coalesce(to_json(old.starts_at)::text, 'null') END
                                                 ], ',') || '}'
@@ -211,7 +213,7 @@ BEGIN
                                               ELSE '"deleted"'
                                           END,
                            '"table":"public.bookings"',
-                           '"key":{"id":' || to_json(old.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(old.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old.client_id::text)::text,
                                                                 '"provider":' || to_json(old.provider_id::text)::text) || '}',
                            '"watchers":["ADMIN"]',
@@ -255,7 +257,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 915d56f3030b2386.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records every change of public.bookings as a booking event. Definition 0c2f57c677bf010a.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.bookings: it is missing.

@@ -17,7 +17,8 @@ DECLARE
     bodies  text[];           -- events not yet written
     size    bigint  := 0;     -- their length in bytes
     whole   boolean := true;  -- they are all that the statement made
-    at      timestamptz;      -- when the event was written
+    event   json;             -- the body of the only one
+    at      timestamptz;      -- when it was written
     changed text;             -- what the columns that changed held before
     shown   record;           -- of the row, the columns that every audience sees
 BEGIN
@@ -73,12 +74,13 @@ BEGIN
                 json_strip_nulls(json_build_object('a', old.owner::text)),
                 row_to_json(shown));
         END IF;
+        event := body::json; -- what is not is found here
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         body := NULL;
     END;
     IF body IS NOT NULL THEN
         at := clock_timestamp();
-        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        INSERT INTO pgbell.events (at, body) VALUES (at, event);
         IF pgbell.must_ring() THEN
             -- Without the event, so that a statement of many rows rings once.
             PERFORM pgbell.ring(NULL, NULL, NULL, NULL);
@@ -108,8 +110,8 @@ BEGIN
                                               ELSE '"created"'
                                           END,
                            '"table":"public.things"',
-                           '"key":{"id":' || to_json(new.id)::text ||
-                           ',"part":' || to_json(new.part)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') ||
+                           ',"part":' || coalesce(to_json(new.part)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"a":' || to_json(new.owner::text)::text) || '}',
                            '"data":' || row_to_json(new_shown.*)::text) || '}'
                   FROM new_rows AS new
@@ -129,8 +131,8 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.things"',
-                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text ||
-                           ',"part":' || to_json(coalesce(new.part, old.part))::text || '}',
+                           '"key":{"id":' || coalesce(to_json(coalesce(new.id, old.id))::text, 'null') ||
+                           ',"part":' || coalesce(to_json(coalesce(new.part, old.part))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"a":' || to_json(old.owner::text)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"a":' || to_json(new.owner::text)::text) || '}' END,
                            CASE WHEN change.op = 'update' AND (old.owner IS DISTINCT FROM new.owner) THEN '"was":' || '{' || concat_ws(',', '"a":' || to_json(old.owner::text)::text) || '}' END,
@@ -166,8 +168,8 @@ BEGIN
                                               ELSE '"deleted"'
                                           END,
                            '"table":"public.things"',
-                           '"key":{"id":' || to_json(old.id)::text ||
-                           ',"part":' || to_json(old.part)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(old.id)::text, 'null') ||
+                           ',"part":' || coalesce(to_json(old.part)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"a":' || to_json(old.owner::text)::text) || '}',
                            '"old":' || row_to_json(old_shown.*)::text) || '}'
                   FROM old_rows AS old
@@ -205,7 +207,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.things"() IS 'pgbell: records every change of public.things as a thing event. Definition 1bbd71ea67b29043.';
+COMMENT ON FUNCTION pgbell."public.things"() IS 'pgbell: records every change of public.things as a thing event. Definition c9655de16ad34721.';
 REVOKE ALL ON FUNCTION pgbell."public.things"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.things: it is missing.

@@ -19,7 +19,8 @@ DECLARE
     bodies  text[];           -- events not yet written
     size    bigint  := 0;     -- their length in bytes
     whole   boolean := true;  -- they are all that the statement made
-    at      timestamptz;      -- when the event was written
+    event   json;             -- the body of the only one
+    at      timestamptz;      -- when it was written
     changed text;             -- what the columns that changed held before
     changed_1 text;             -- those that it's alone sees
     shown   record;           -- of the row, the columns that every audience sees
@@ -78,12 +79,13 @@ BEGIN
                 row_to_json(shown),
                 coalesce(to_json(old."it's"), 'null'));
         END IF;
+        event := body::json; -- what is not is found here
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         body := NULL;
     END;
     IF body IS NOT NULL THEN
         at := clock_timestamp();
-        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        INSERT INTO pgbell.events (at, body) VALUES (at, event);
         IF pgbell.must_ring() THEN
             PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
         END IF;
@@ -108,8 +110,8 @@ BEGIN
                            '"type":"line","op":"insert"',
                            '"action":' || '"created"',
                            '"table":"My App.Order \"Lines\""',
-                           '"key":{"Order":' || to_json(new."Order")::text ||
-                           ',"näme \\ x":' || to_json(new."näme \ x")::text || '}',
+                           '"key":{"Order":' || coalesce(to_json(new."Order")::text, 'null') ||
+                           ',"näme \\ x":' || coalesce(to_json(new."näme \ x")::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"it''s":' || to_json(new."it's"::text)::text) || '}',
                            '"data":' || row_to_json(new_shown.*)::text,
                            '"only":{' || concat_ws(',',
@@ -129,8 +131,8 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"My App.Order \"Lines\""',
-                           '"key":{"Order":' || to_json(coalesce(new."Order", old."Order"))::text ||
-                           ',"näme \\ x":' || to_json(coalesce(new."näme \ x", old."näme \ x"))::text || '}',
+                           '"key":{"Order":' || coalesce(to_json(coalesce(new."Order", old."Order"))::text, 'null') ||
+                           ',"näme \\ x":' || coalesce(to_json(coalesce(new."näme \ x", old."näme \ x"))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"it''s":' || to_json(old."it's"::text)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"it''s":' || to_json(new."it's"::text)::text) || '}' END,
                            CASE WHEN change.op = 'update' AND (old."it's"::text IS DISTINCT FROM new."it's"::text) THEN '"was":' || '{' || concat_ws(',', '"it''s":' || to_json(old."it's"::text)::text) || '}' END,
@@ -140,8 +142,8 @@ BEGIN
                                    '"old":' || row_to_json(old_shown.*)::text
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
-                                                    CASE WHEN record_image_ne(ROW(old."näme \ x"), ROW(new."näme \ x")) THEN '"näme \\ x":' || to_json(old."näme \ x")::text END,
-                                                    CASE WHEN old."select" IS DISTINCT FROM new."select" THEN '"select":' || to_json(old."select")::text END
+                                                    CASE WHEN record_image_ne(ROW(old."näme \ x"), ROW(new."näme \ x")) THEN '"näme \\ x":' || coalesce(to_json(old."näme \ x")::text, 'null') END,
+                                                    CASE WHEN old."select" IS DISTINCT FROM new."select" THEN '"select":' || coalesce(to_json(old."select")::text, 'null') END
                                                 ], ',') || '}'
                            END,
                            '"only":{' || concat_ws(',',
@@ -175,8 +177,8 @@ BEGIN
                            '"type":"line","op":"delete"',
                            '"action":' || '"deleted"',
                            '"table":"My App.Order \"Lines\""',
-                           '"key":{"Order":' || to_json(old."Order")::text ||
-                           ',"näme \\ x":' || to_json(old."näme \ x")::text || '}',
+                           '"key":{"Order":' || coalesce(to_json(old."Order")::text, 'null') ||
+                           ',"näme \\ x":' || coalesce(to_json(old."näme \ x")::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"it''s":' || to_json(old."it's"::text)::text) || '}',
                            '"old":' || row_to_json(old_shown.*)::text,
                            '"only":{' || concat_ws(',',
@@ -216,7 +218,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."My App.Order ""Lines"""() IS 'pgbell: records every change of My App.Order "Lines" as a line event. Definition de9c980f7842c7b3.';
+COMMENT ON FUNCTION pgbell."My App.Order ""Lines"""() IS 'pgbell: records every change of My App.Order "Lines" as a line event. Definition dd7babe8c474caad.';
 REVOKE ALL ON FUNCTION pgbell."My App.Order ""Lines"""() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on My App.Order "Lines": it is missing.

@@ -79,7 +79,7 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || owner.now,
                            CASE WHEN owner.was <> owner.now THEN '"was":' || owner.was END,
                            '"via":{' || concat_ws(',',
@@ -147,7 +147,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 334b3703bc62534d.';
+COMMENT ON FUNCTION pgbell."public.bookings"() IS 'pgbell: records what a change of public.bookings means for the owners of other tables'' rows. Definition 5e632257e2af253c.';
 REVOKE ALL ON FUNCTION pgbell."public.bookings"() FROM PUBLIC;
 
 -- Create trigger pgbell_update on public.bookings: it is missing.
@@ -175,7 +175,8 @@ DECLARE
     bodies  text[];           -- events not yet written
     size    bigint  := 0;     -- their length in bytes
     whole   boolean := true;  -- they are all that the statement made
-    at      timestamptz;      -- when the event was written
+    event   json;             -- the body of the only one
+    at      timestamptz;      -- when it was written
     changed text;             -- what the columns that changed held before
     owner_1 text;             -- client_id of public.bookings
     owner_2 text;             -- provider_id of public.bookings
@@ -261,12 +262,13 @@ BEGIN
                 snapshot,
                 row_to_json(old));
         END IF;
+        event := body::json; -- what is not is found here
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         body := NULL;
     END;
     IF body IS NOT NULL THEN
         at := clock_timestamp();
-        INSERT INTO pgbell.events (at, body) VALUES (at, body::json);
+        INSERT INTO pgbell.events (at, body) VALUES (at, event);
         IF pgbell.must_ring() THEN
             PERFORM pgbell.ring(lastval(), pg_current_xact_id(), at, body);
         END IF;
@@ -294,7 +296,7 @@ BEGIN
                                               ELSE '"created"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(new.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(new.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
                                                                 '"provider":' || to_json(new_parent_1.provider_id)::text) || '}',
                            '"via":{' || concat_ws(',',
@@ -323,7 +325,7 @@ BEGIN
                                               ELSE '"updated"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(coalesce(new.id, old.id))::text || '}',
+                           '"key":{"id":' || coalesce(to_json(coalesce(new.id, old.id))::text, 'null') || '}',
                            '"owners":' || CASE change.op WHEN 'delete' THEN '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
                                                                                                   '"provider":' || to_json(old_parent_1.provider_id)::text) || '}'
                                                                ELSE '{' || concat_ws(',', '"client":' || to_json(new_parent_1.client_id)::text,
@@ -340,8 +342,8 @@ BEGIN
                                WHEN 'update' THEN
                                    '"old":{' || array_to_string(ARRAY[
                                                     CASE WHEN old.booking_id IS DISTINCT FROM new.booking_id THEN '"booking_id":' || coalesce(to_json(old.booking_id)::text, 'null') END,
-                                                    CASE WHEN old.amount IS DISTINCT FROM new.amount THEN '"amount":' || to_json(old.amount)::text END,
-                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || to_json(old.status)::text END
+                                                    CASE WHEN old.amount IS DISTINCT FROM new.amount THEN '"amount":' || coalesce(to_json(old.amount)::text, 'null') END,
+                                                    CASE WHEN old.status IS DISTINCT FROM new.status THEN '"status":' || coalesce(to_json(old.status)::text, 'null') END
                                                 ], ',') || '}'
                            END) || '}' END
                   FROM old_rows AS old
@@ -377,7 +379,7 @@ BEGIN
                                               ELSE '"deleted"'
                                           END,
                            '"table":"public.payments"',
-                           '"key":{"id":' || to_json(old.id)::text || '}',
+                           '"key":{"id":' || coalesce(to_json(old.id)::text, 'null') || '}',
                            '"owners":' || '{' || concat_ws(',', '"client":' || to_json(old_parent_1.client_id)::text,
                                                                 '"provider":' || to_json(old_parent_1.provider_id)::text) || '}',
                            '"via":{' || concat_ws(',',
@@ -429,7 +431,7 @@ BEGIN
     RETURN NULL;
 END
 $pgbell$;
-COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition a31d3ad0e3db8aa3.';
+COMMENT ON FUNCTION pgbell."public.payments"() IS 'pgbell: records every change of public.payments as a payment event. Definition 80be0eaea1acfcb1.';
 REVOKE ALL ON FUNCTION pgbell."public.payments"() FROM PUBLIC;
 
 -- Create trigger pgbell_insert on public.payments: it is missing.

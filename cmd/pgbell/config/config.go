@@ -7,8 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-
-	"github.com/goccy/go-yaml/ast"
 )
 
 // Config is one pgbell.yaml.
@@ -63,12 +61,13 @@ func Parse(file string, text []byte) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	var rules []rule
 	for _, e := range entries {
 		switch e.key {
 		case "tables":
 			c.Tables, err = d.tables(e.value, e.line)
 		case "notifications":
-			err = d.notifications(e)
+			rules, err = d.notifications(e)
 		default:
 			err = d.setting(&c.Settings, e)
 		}
@@ -76,16 +75,10 @@ func Parse(file string, text []byte) (*Config, error) {
 			return nil, err
 		}
 	}
-	return c, nil
-}
-
-// notifications are a part of the language that this version cannot act on
-// yet. To accept them silently would leave people waiting for messages.
-func (d *document) notifications(e entry) error {
-	if s, ok := e.value.(*ast.SequenceNode); ok && len(s.Values) == 0 {
-		return nil
+	if err := d.attach(rules, c.Tables); err != nil {
+		return nil, err
 	}
-	return d.errorf(e.line, "notifications are not supported by this version of pgbell; remove them")
+	return c, nil
 }
 
 // setting reads a top-level key that is a setting or a group of settings.

@@ -80,6 +80,40 @@ func TestParse(t *testing.T) {
 	}}, c.Tables)
 }
 
+// Rules belong to the table of their type, wherever in the file they stand.
+func TestParseNotifications(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("f", []byte(`
+notifications:
+  - {on: booking.accepted, to: client, level: success, title: "Accepted!", message: "{{Booking}} {id}{{{price}}} of {the place}"}
+  - on: note.deleted
+    to: client
+    title: "{text}"
+  - {on: booking.created, to: provider, title: New, message: "{note}"}
+tables:
+  public.bookings:
+    type: booking
+    key: [id]
+    owners: {client: client_id, provider: provider_id}
+    columns: [price, the place]
+    only: {provider: [note]}
+    actions: {accepted: "true"}
+  public.notes: {type: note, owners: {client: c}, columns: "*"}
+`))
+	require.NoError(t, err)
+	require.Equal(t, []config.Notification{
+		{Action: "accepted", To: "client", Level: "success", Line: 3, Title: []config.Part{{Text: "Accepted!"}}, Message: []config.Part{
+			{Text: "{Booking} "}, {Column: "id"}, {Text: "{"}, {Column: "price"}, {Text: "} of "}, {Column: "the place"},
+		}},
+		{Action: "created", To: "provider", Line: 7, Title: []config.Part{{Text: "New"}}, Message: []config.Part{{Column: "note"}}},
+	}, c.Tables[0].Notifications)
+	require.Equal(t, []config.Notification{{Action: "deleted", To: "client", Line: 4, Title: []config.Part{{Column: "text"}}}}, c.Tables[1].Notifications)
+
+	c, err = config.Parse("f", []byte("notifications: []\n"))
+	require.NoError(t, err)
+	require.Empty(t, c.Tables)
+}
+
 func TestParseNothing(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"", "\n\n", "# only a comment\n", "---\n", "null\n"} {
@@ -94,6 +128,11 @@ func TestParseMistakes(t *testing.T) {
 	// table puts lines below a table that is otherwise complete, from line 5 on.
 	table := func(lines string) string {
 		return "tables:\n  public.bookings:\n    type: booking\n    columns: \"*\"\n" + lines
+	}
+	// rules puts a rule into line 8, below a table.
+	rules := func(rule string) string {
+		return "tables:\n  public.bookings:\n    type: booking\n    owners: {client: c, provider: p}\n    columns: [id, price]\n" +
+			"    actions: {accepted: 'true'}\nnotifications:\n  - {" + rule + "}\n"
 	}
 	for name, test := range map[string]struct{ text, want string }{
 		"unknown key of the file":     {"tabels: {}\n", `f:1: the file has no key "tabels"; did you mean "tables"?`},
@@ -133,7 +172,22 @@ func TestParseMistakes(t *testing.T) {
 		"action with a dash":          {table("    actions:\n      a-b: 'true'\n"), `f:6: the action "a-b" in actions of table public.bookings is no word of letters, digits and underscores`},
 		"debounce":                    {table("    debounce: 2m\n"), `f:5: debounce of table public.bookings is "2m", at most 1m0s are waited`},
 		"debounce, no duration":       {table("    debounce: soon\n"), `f:5: debounce of table public.bookings is "soon", want a duration such as 250ms`},
-		"notifications":               {"notifications:\n  - {on: booking.accepted, to: client}\n", `f:1: notifications are not supported by this version of pgbell; remove them`},
+		"no list of notifications":    {"notifications: {on: x}\n", `f:1: notifications is keys with values, want a list`},
+		"no notification":             {"notifications:\n  - x\n", `f:2: a notification is text, want keys with values`},
+		"notification without title":  {"notifications:\n  - {on: booking.accepted, to: client}\n", `f:2: a notification needs on, to and title, such as {on: booking.accepted, to: client, title: Accepted!}`},
+		"notification's key":          {rules(`on: a.b, tilte: x`), `f:8: a notification has no key "tilte"; did you mean "title"?`},
+		"notification's on":           {rules(`on: accepted, to: client, title: x`), `f:8: notification on accepted to client: on is a table's type and an action, such as booking.accepted`},
+		"notification's type":         {rules(`on: boking.accepted, to: client, title: x`), `f:8: notification on boking.accepted to client: no table has the type "boking"; did you mean "booking"?`},
+		"notification's action":       {rules(`on: booking.acepted, to: client, title: x`), `f:8: notification on booking.acepted to client: table public.bookings has no action "acepted"; did you mean "accepted"?`},
+		"notification's audience":     {rules(`on: booking.accepted, to: cleint, title: x`), `f:8: notification on booking.accepted to cleint: none of the owners of table public.bookings is "cleint"; did you mean "client"?`},
+		"notification's level":        {rules(`on: booking.accepted, to: client, level: warn, title: x`), `f:8: level of a notification is "warn", want info, success, warning, error`},
+		"notification's column":       {rules(`on: booking.accepted, to: client, title: "{pirce}"`), `f:8: notification on booking.accepted to client: {pirce} is no column that it may see; did you mean "price"?`},
+		"another's column":            {rules(`on: booking.accepted, to: client, title: "{provider_note}"`), `f:8: notification on booking.accepted to client: {provider_note} is no column that it may see`},
+		"brace closes nothing":        {rules(`on: booking.accepted, to: client, title: "{id}}"`), `f:8: title of a notification has a } that closes nothing; a brace is written }}`},
+		"brace not closed":            {rules(`on: booking.accepted, to: client, title: x, message: "{id"`), `f:8: message of a notification has a { that is not closed; a brace is written {{`},
+		"brace in a brace":            {rules(`on: booking.accepted, to: client, title: x, message: "{id{id}"`), `f:8: message of a notification has a { that is not closed; a brace is written {{`},
+		"braces without a column":     {rules(`on: booking.accepted, to: client, title: x, message: "{}"`), `f:8: message of a notification has {} without the name of a column; braces are written {{}}`},
+		"notification twice":          {rules(`on: booking.accepted, to: client, title: x`) + "  - {to: client, on: booking.accepted, title: y}\n", `f:9: notification on booking.accepted to client stands twice, first in line 8`},
 		"secret in the file":          {"jwt:\n  secret: hush\n", `f:2: jwt.secret does not belong into a configuration file; set PGBELL_JWT_SECRET or jwt.secret_file`},
 		"limit of zero":               {"limits: {per_user: 0}\n", `f:1: limits.per_user: want a whole number above 0, not "0"`},
 		"size":                        {"window:\n  bytes: 5 parsecs\n", `f:2: window.bytes: want a size such as 64KiB or 1MiB, not "5 parsecs"`},
@@ -187,6 +241,7 @@ func TestBuiltin(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(marketplace))
 	f.Add([]byte(config.BuiltinText()))
+	f.Add([]byte("tables:\n  a.b: {type: t, owners: {o: c}, columns: [x]}\nnotifications:\n  - {on: t.created, to: o, title: '{{{x}}}', message: '{x'}\n"))
 	for _, seed := range []string{"a: &a [*a]", "? [x]\n: y", "<<: {a: b}", "tables: {? {} : x}", "- - -", "a: |2\n b", "\x00", "tables:\n  a.b: !!map {}"} {
 		f.Add([]byte(seed))
 	}

@@ -36,6 +36,9 @@ type Table struct {
 	// of that row, but at the end the latest. At most a minute. Default: 0,
 	// every change is sent at once.
 	Debounce time.Duration
+	// Notifications are the rules that begin with the table's type, in the
+	// file's order.
+	Notifications []Notification
 	// Line is where the table's key stands.
 	Line int
 }

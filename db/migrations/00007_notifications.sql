@@ -116,7 +116,8 @@ BEGIN
          GROUP BY n.piece
          ORDER BY n.piece
     LOOP
-        PERFORM pgbell.record(bodies);
+        -- Within a trigger a statement may make them one by one: it rings once.
+        PERFORM pgbell.record(bodies, carry => pg_trigger_depth() = 1);
     END LOOP;
     RETURN NULL;
 END
@@ -210,6 +211,23 @@ CREATE TRIGGER tell_delete AFTER DELETE ON pgbell.notifications
     REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION pgbell.tell_removed_notifications();
 CREATE TRIGGER tell_truncate AFTER TRUNCATE ON pgbell.notifications
     FOR EACH STATEMENT EXECUTE FUNCTION pgbell.tell_removed_notifications();
+
+-- For the rules of watches. It cannot fail: what the table would refuse is cut
+-- or left out.
+-- +goose StatementBegin
+CREATE FUNCTION pgbell.record_notifications(notes text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    INSERT INTO pgbell.notifications (user_id, type, audience, level, title, message, data)
+    SELECT n.user_id, n.type, n.audience, n.level, coalesce(nullif(left(n.title, 500), ''), n.type), left(n.message, 4000),
+           CASE WHEN octet_length(n.data::text) <= 9000 THEN n.data END
+      FROM json_to_recordset(concat('[', array_to_string(notes, ','), ']')::json)
+           AS n (user_id text, type text, audience text, level text, title text, message text, data json)
+     WHERE octet_length(n.user_id) BETWEEN 1 AND 256;
+END
+$$;
+-- +goose StatementEnd
+COMMENT ON FUNCTION pgbell.record_notifications(text[]) IS 'Makes the notifications that the rules of watches ask for. Each text is one, or several with commas between: JSON objects with the columns of pgbell.notifications.';
 
 -- +goose StatementBegin
 CREATE FUNCTION pgbell.notify(
@@ -344,6 +362,7 @@ COMMENT ON FUNCTION pgbell.expire_notifications(interval, interval, integer) IS 
 REVOKE ALL ON pgbell.notifications, pgbell.notification_preferences FROM PUBLIC;
 REVOKE ALL ON FUNCTION pgbell.mute_notification(), pgbell.notification_json(pgbell.notifications), pgbell.tell_new_notifications(),
                        pgbell.disturb_notifications(text[]), pgbell.tell_changed_notifications(), pgbell.tell_removed_notifications(),
+                       pgbell.record_notifications(text[]),
                        pgbell.notify(text[], text, text, text, text, json, text, text), pgbell.unread_notifications(text),
                        pgbell.read_notifications(text, bigint[]), pgbell.expire_notifications(interval, interval, integer) FROM PUBLIC;
 
@@ -352,6 +371,7 @@ DROP FUNCTION pgbell.expire_notifications(interval, interval, integer);
 DROP FUNCTION pgbell.read_notifications(text, bigint[]);
 DROP FUNCTION pgbell.unread_notifications(text);
 DROP FUNCTION pgbell.notify(text[], text, text, text, text, json, text, text);
+DROP FUNCTION pgbell.record_notifications(text[]);
 DROP FUNCTION pgbell.notification_json(pgbell.notifications);
 DROP TABLE pgbell.notifications;
 DROP FUNCTION pgbell.tell_removed_notifications();
