@@ -77,6 +77,7 @@ func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) 
 		config.MaxConns = int32(opts.MaxConns)
 	}
 	opts.apply(config.ConnConfig)
+	config.ShouldPing = func(_ context.Context, p pgxpool.ShouldPingParams) bool { return p.IdleDuration > pingAfter }
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, connectError(config.ConnConfig, err)
@@ -87,6 +88,11 @@ func Open(ctx context.Context, url string, opts Options) (*pgxpool.Pool, error) 
 	}
 	return pool, nil
 }
+
+// pingAfter is how long a connection has been idle that is tried before it is
+// used. It is longer than the time between two chores of a server, each of which
+// shows that the connection lives.
+const pingAfter = 2 * SettleEvery
 
 // Connect opens one connection, for whoever needs a session of its own. The
 // caller closes it. Errors are those of [Open].

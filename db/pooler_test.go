@@ -48,6 +48,7 @@ func startPooler(t *testing.T, database string, transactions bool) string {
 	for range cap(p.idle) {
 		// The connection is ready for a query: what was said in greeting is gone.
 		conn := pgtest.Connect(t, database)
+		require.NoError(t, conn.PgConn().SyncConn(t.Context())) // nobody reads it in the background
 		hijacked, err := conn.PgConn().Hijack()
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = hijacked.Conn.Close() })

@@ -44,18 +44,18 @@ func (s *session) asleep(ctx context.Context, due time.Time) error {
 // ring takes the bell n and every other that is already here, so that many
 // bells lead to one read. It reports whether the log has to be read.
 func (s *session) ring(ctx context.Context, n *pgconn.Notification) (stale bool, err error) {
-	defer s.flush()
-	for taken := 1; ; taken++ {
+	taken := 0
+	for n != nil && taken < maxRung && err == nil {
 		stale = !s.take(n) || stale
-		if taken == maxRung {
-			s.load.add(taken, time.Now())
-			return stale, nil
-		}
-		if n, err = s.queued(ctx); n == nil || err != nil {
-			s.load.add(taken, time.Now())
-			return stale, err
-		}
+		taken++
+		n, err = s.queued(ctx)
 	}
+	s.flush()
+	if stale {
+		taken += queryCost
+	}
+	s.load.add(taken, time.Now())
+	return stale, err
 }
 
 // take delivers what the bell n carries, if that is in order. It reports false

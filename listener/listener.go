@@ -43,11 +43,10 @@ type Options struct {
 	// RoundsAbove is how many transactions a second may ring before the
 	// listener silences the bell and goes on rounds. It does so earlier if it
 	// sees writers wait for each other because they ring. It sleeps again at
-	// half of the rate, or at less where the load comes in bursts. Default: 500.
+	// half of the rate, or at less where the load comes in bursts. Default: 2000.
 	RoundsAbove float64
 
-	// RoundInterval is the least time between two rounds. Default: 2
-	// milliseconds.
+	// RoundInterval is the time between two rounds. Default: 2 milliseconds.
 	RoundInterval time.Duration
 
 	// ConnectTimeout bounds one attempt to connect, LISTEN and find the log's
@@ -73,7 +72,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	o.SafetyInterval = cmp.Or(o.SafetyInterval, time.Second)
-	o.RoundsAbove = cmp.Or(o.RoundsAbove, 500)
+	o.RoundsAbove = cmp.Or(o.RoundsAbove, 2000)
 	o.RoundInterval = cmp.Or(o.RoundInterval, 2*time.Millisecond)
 	o.ConnectTimeout = cmp.Or(o.ConnectTimeout, 10*time.Second)
 	o.ReadTimeout = cmp.Or(o.ReadTimeout, 3*time.Second)

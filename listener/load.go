@@ -6,7 +6,9 @@ import (
 )
 
 // load tells when to sleep and when to go on rounds. It estimates how many
-// transactions a second there are, each of which would ring while we sleep.
+// transactions a second there are, each of which would ring while we sleep. A
+// bell for which the log has to be read counts for more, as that is what rounds
+// would save.
 //
 // Above limit it is time for rounds, below floor for sleep. A sleep that ended
 // sooner than restful halves the floor, so a load that comes in bursts finds us
@@ -33,12 +35,12 @@ const (
 	memory = 100 * time.Millisecond
 	// restful is how long a sleep lasts that was worth lying down for.
 	restful = time.Second
-	// lowest is the part of the limit below which the floor never falls.
-	lowest = 1.0 / 32
 	// looksAbove is how many bells a second, for as long as lookInterval, are
-	// worth a look at who waits.
+	// worth a look at who waits. The floor never falls below it.
 	lookInterval = 250 * time.Millisecond
 	looksAbove   = 15
+	// queryCost is how many bells more a read counts for.
+	queryCost = 4
 	// crowd is how many writers that wait make a queue.
 	crowd = 2
 )
@@ -84,5 +86,5 @@ func (l *load) wake(now time.Time) {
 	if l.waiting >= crowd {
 		l.floor = min(l.floor, l.now(now)/2)
 	}
-	l.floor = max(l.floor, l.limit*lowest)
+	l.floor = max(l.floor, min(looksAbove, l.limit/2))
 }

@@ -70,11 +70,10 @@ func (s *session) read(ctx context.Context, patience time.Duration) error {
 	s.order.read(at)
 	s.restarted = false
 	s.lastRead = time.Now()
-	s.took = s.lastRead.Sub(began)
 	if s.state == Rounds { // else bells are counted
 		s.load.add(transactions, s.lastRead)
 	}
-	s.opts.Trace.read(s.took, events)
+	s.opts.Trace.read(s.lastRead.Sub(began), events)
 	s.advance()
 	s.settle(at)
 	return nil

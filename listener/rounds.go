@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// pause waits between two rounds: for as long as the last one took, so that
-// half of the time at least the database has rest from us.
+// pause waits between two rounds. A database that has much to do answers late,
+// so there are fewer of them when it matters.
 func (s *session) pause(ctx context.Context) error {
 	// What bells say now, because another node sleeps, the next round reads.
 	for {
@@ -14,7 +14,7 @@ func (s *session) pause(ctx context.Context) error {
 			break
 		}
 	}
-	timer := time.NewTimer(max(s.opts.RoundInterval, min(s.took, maxPause)))
+	timer := time.NewTimer(s.opts.RoundInterval)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -23,6 +23,3 @@ func (s *session) pause(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
-
-// maxPause bounds the wait between two rounds.
-const maxPause = 10 * time.Millisecond

@@ -22,7 +22,6 @@ type session struct {
 	load     load
 	state    State
 	lastRead time.Time      // end of the last complete read
-	took     time.Duration  // by it
 	lastMark time.Time      // start of the last mark
 	batch    []pgbell.Event // waiting to be handed to the Sink
 	bytes    int            // their bodies

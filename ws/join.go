@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/pgbell/pgbell"
@@ -15,6 +16,9 @@ import (
 //	wait until live ─┼─ too old or foreign ─ reset ──────────────┼─▶ live
 //	      ▲          ├─ in the window ────── replay ─────────────┤
 //	      └──────────┴─ older ───────────── History, then again ─┘
+//
+// Whoever has a cursor waits until this node has caught up with it, also if a
+// reset follows: otherwise the live stream would repeat what the client had.
 //
 // A replay reads the window in small steps without holding the stream, and
 // waits while the client's queue is half full. Only its last step, in which
@@ -31,10 +35,15 @@ type joining struct {
 	sent    int    // events sent
 }
 
+// anew stands before the cursor of a client that is not to go on from there: it
+// gets a reset. No cursor begins with it.
+const anew = "-"
+
 func newJoining(cursor string, id json.RawMessage, now time.Duration) *joining {
 	j := &joining{id: id, began: now}
+	had, fresh := strings.CutPrefix(cursor, anew)
 	var err error
-	if j.cursor, err = pgbell.ParseCursor(cursor); err != nil {
+	if j.cursor, err = pgbell.ParseCursor(had); err != nil || fresh {
 		j.gap = pgbell.GapCursor
 	}
 	return j
@@ -53,10 +62,11 @@ func (h *Hub) enter(s *session, j *joining) {
 			st.unlock()
 			return
 		}
-		if j.gap == "" && !j.cursor.IsZero() && j.cursor.Epoch() != st.at.Epoch() {
+		foreign := !j.cursor.IsZero() && j.cursor.Epoch() != st.at.Epoch()
+		if foreign && j.gap == "" {
 			j.gap = pgbell.GapEpoch
 		}
-		if j.gap != "" || j.cursor.IsZero() {
+		if foreign || j.cursor.IsZero() {
 			h.goLive(s, j)
 			st.unlock()
 			return
@@ -72,11 +82,18 @@ func (h *Hub) enter(s *session, j *joining) {
 			}
 			return
 		}
+		if j.gap != "" {
+			h.goLive(s, j)
+			st.unlock()
+			return
+		}
 		if st.window.serves(j.cursor) {
 			from := st.window.floor
 			st.unlock()
-			h.replay(s, j, from)
-			return
+			if !h.replay(s, j, from) {
+				return
+			}
+			continue
 		}
 		st.unlock()
 		if !h.readHistory(s, j) {
@@ -155,10 +172,11 @@ func (s *session) resumed(j *joining) bool {
 }
 
 // replay sends the events of the window above seq that the session's cursor
-// lacks, and makes the session live.
-func (h *Hub) replay(s *session, j *joining, seq uint64) {
+// lacks, and makes the session live. It reports whether the session is still on
+// its way, because the window has moved past it.
+func (h *Hub) replay(s *session, j *joining, seq uint64) bool {
 	if !s.resumed(j) {
-		return
+		return false
 	}
 	r := replayer{hub: h, session: s, joining: j, cursor: j.cursor}
 	st := &h.stream
@@ -170,26 +188,27 @@ func (h *Hub) replay(s *session, j *joining, seq uint64) {
 		st.lock()
 		var whole bool
 		batch, whole = st.window.after(batch[:0], rooms, seq, replayStep)
-		if !whole {
-			j.gap = pgbell.GapTooMany
-		}
-		if !st.live {
-			// The stream goes on where it was, so this replay can, too.
+		if !whole || !st.live {
+			// What was sent is in the cursor: from there it goes on, now or when
+			// the stream does.
 			j.cursor, j.reads = r.cursor, 0
-			h.wait(s, j)
+			if !st.live {
+				h.wait(s, j)
+			}
+			again := st.live
 			st.unlock()
-			return
+			return again
 		}
-		if len(batch) == 0 || !whole {
+		if len(batch) == 0 {
 			h.goLive(s, j)
 			st.unlock()
-			return
+			return false
 		}
 		st.unlock()
 		s.countMissed(j, batch)
 		for _, en := range batch {
 			if !r.send(en) {
-				return
+				return false
 			}
 			seq = en.seq
 		}

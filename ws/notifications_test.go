@@ -213,9 +213,16 @@ func TestNotificationsAreMarkedByTheSocket(t *testing.T) {
 	for _, wrong := range []any{
 		nil,
 		map[string]any{},
-		map[string]any{"all": false}, map[string]any{"ids": nil}, map[string]any{"all": true, "ids": []int{1}},
-		map[string]any{"ids": []string{"1"}}, map[string]any{"ids": 1}, map[string]any{"ids": []float64{1.5}}, map[string]any{"id": []int{1}},
-		map[string]any{"ids": make([]int, 1001)}, []int{1}, "all",
+		map[string]any{"all": false},
+		map[string]any{"ids": nil},
+		map[string]any{"all": true, "ids": []int{1}},
+		map[string]any{"ids": []string{"1"}},
+		map[string]any{"ids": 1},
+		map[string]any{"ids": []float64{1.5}},
+		map[string]any{"id": []int{1}},
+		map[string]any{"ids": make([]int, 1001)},
+		[]int{1},
+		"all",
 	} {
 		c.send("notification_read", wrong, 2)
 		require.Equal(t, "bad_request", c.expect("error").Data["code"], wrong)

@@ -232,7 +232,7 @@ func (s *spread) add(d time.Duration) {
 }
 
 func (s *spread) merge(other *spread) {
-	for i, n := range other.buckets {
+	for i, n := range &other.buckets {
 		s.buckets[i] += n
 	}
 	s.count += other.count

@@ -89,11 +89,18 @@ func lockFile(path string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockFile gives up a lock that is ours alone, and closes its file. Closing
+// would not do: a process that another goroutine has just forked holds a copy
+// of the descriptor until it runs its program.
+func unlockFile(f *os.File) error {
+	return errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_UN), f.Close())
+}
+
 // close releases the directory, and removes it if it is temporary.
 func (d *directory) close() error {
 	var err error
 	if d.owner != nil {
-		err = d.owner.Close()
+		err = unlockFile(d.owner)
 		d.owner = nil
 	}
 	if d.temporary {

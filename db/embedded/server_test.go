@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -102,6 +103,28 @@ func TestDirectoryIsKept(t *testing.T) {
 	s = startServer(t, Options{Dir: dir})
 	t.Logf("started in %s", time.Since(began))
 	run(t, s.URL("postgres"), "SELECT FROM kept")
+}
+
+// Whoever has a copy of our descriptor, as each process that we fork has for an
+// instant, does not keep the directory from its next owner.
+func TestDirectoryIsReleased(t *testing.T) {
+	t.Parallel()
+	dir := newDir(t)
+	d, err := openDirectory(dir)
+	require.NoError(t, err)
+	forked := exec.Command("cat")
+	forked.ExtraFiles = []*os.File{d.owner}
+	stdin, err := forked.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, forked.Start())
+	_, err = openDirectory(dir)
+	require.ErrorIs(t, err, ErrInUse)
+	require.NoError(t, d.close())
+	d, err = openDirectory(dir)
+	require.NoError(t, err)
+	require.NoError(t, d.close())
+	require.NoError(t, stdin.Close())
+	require.NoError(t, forked.Wait())
 }
 
 func TestInterruptedCreation(t *testing.T) {

@@ -20,6 +20,7 @@ export function StatusBadge({ state }: { state: Pick<State, 'status' | 'door' | 
       <Badge
         color={color}
         variant="filled"
+        size="lg"
         role="status"
         tabIndex={0}
         tt="none"

@@ -4,7 +4,7 @@ import { book } from './actions';
 import { Waiting } from './app';
 import { Dashboard } from './dashboard/dashboard';
 import { StopwatchProvider, useStopwatch } from './latency';
-import { type Person, tokenOf, usePeople } from './people';
+import { heldToken, type Person, usePeople } from './people';
 import { toast } from './toasts';
 
 /** The dashboards of a client and a provider, side by side, or one alone. */
@@ -41,7 +41,7 @@ function Sides({ people, only }: { people: Person[]; only?: 'CLIENT' | 'PROVIDER
       const service = services[Math.floor(Math.random() * services.length)] as string;
       const price = 5 * (4 + Math.floor(Math.random() * 30));
       start(client, 0, 'book');
-      await book(await tokenOf(client), { provider_id: provider, service, price });
+      await book(await heldToken(client), { provider_id: provider, service, price });
     } catch (error) {
       toast((error as Error).message, { failed: true });
     } finally {

@@ -13,9 +13,12 @@ export const moment = (at: string): string => dates.format(new Date(at));
 const clocks = new Intl.DateTimeFormat('en', { timeStyle: 'medium', hour12: false });
 export const clock = (at: number | string | Date): string => clocks.format(new Date(at));
 
-const numbers = new Intl.NumberFormat('en', { maximumSignificantDigits: 3, notation: 'compact' });
-/** A number of three digits at most, such as 12.3K. */
-export const short = (n: number): string => numbers.format(n);
+const digits = (maximumSignificantDigits: number) =>
+  new Intl.NumberFormat('en', { maximumSignificantDigits, notation: 'compact' });
+const numbers = digits(3);
+const small = digits(2);
+/** A number of three digits at most, such as 12.3K; below ten of two. */
+export const short = (n: number): string => (n < 10 ? small : numbers).format(n);
 
 /** Milliseconds for people, with three digits at most. */
 export function duration(ms: number): string {

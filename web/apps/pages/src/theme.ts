@@ -1,4 +1,4 @@
-import { type CSSVariablesResolver, createTheme } from '@mantine/core';
+import { Badge, type CSSVariablesResolver, createTheme } from '@mantine/core';
 
 export const theme = createTheme({
   primaryColor: 'teal',
@@ -10,7 +10,14 @@ export const theme = createTheme({
   headings: { fontWeight: '650' },
   components: {
     Notification: { styles: { description: { color: 'var(--mantine-color-text)' } } },
-    Badge: { styles: { root: { minWidth: 'max-content' } } },
+    Badge: Badge.extend({
+      styles: { root: { minWidth: 'max-content' } },
+      // The library's dots are too dark to be told apart on dark.
+      vars: (_, { variant, color }) => ({
+        root: variant === 'dot' ? { '--badge-dot-color': `var(--mantine-color-${color}-text)` } : {},
+        dot: {},
+      }),
+    }),
     Tabs: { styles: { list: { flexWrap: 'nowrap', overflowX: 'auto', overflowY: 'hidden' } } },
     Tooltip: { defaultProps: { withArrow: true, openDelay: 200 } },
   },

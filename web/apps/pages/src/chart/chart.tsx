@@ -43,6 +43,7 @@ export function Chart(props: ChartProps) {
   const { label, x, series, format, height = 160, stacked = false, steps = false, time = false } = props;
   const { least = 0, empty = 'Nothing yet', tick = format } = props;
   const scheme = useComputedColorScheme('light');
+  const shade = scheme === 'dark' ? 4 : 7;
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [at, setAt] = useState<number | null>(null);
@@ -87,14 +88,20 @@ export function Chart(props: ChartProps) {
       series: [
         {},
         ...latest.current.series.map(({ hue, fill, dashed }) => ({
-          stroke: colour(hue, scheme === 'dark' ? 4 : 7),
+          stroke: colour(`${hue}-${shade}`),
           width: 1.75,
-          ...(fill && { fill: `${colour(hue, scheme === 'dark' ? 4 : 6)}40` }),
+          ...(fill && { fill: `${colour(`${hue}-${scheme === 'dark' ? 4 : 6}`)}40` }),
           ...(dashed && { dash: [5, 4] }),
           points: { show: false },
           ...(steps && uPlot.paths.stepped && { paths: uPlot.paths.stepped({ align: -1 }) }),
         })),
       ],
+      // Of those that lie on each other each is filled down to the one below.
+      ...(stacked && {
+        bands: latest.current.series
+          .slice(1)
+          .map((_, i) => ({ series: [i + 2, i + 1] as uPlot.Band.Bounds })),
+      }),
       hooks: { setCursor: [(u) => setAt(u.cursor.idx ?? null)] },
     };
     const made = new uPlot(options, latest.current.data, element);
@@ -106,7 +113,7 @@ export function Chart(props: ChartProps) {
       made.destroy();
       plot.current = null;
     };
-  }, [shape, scheme, height, steps, time]);
+  }, [shape, scheme, height, steps, time, stacked]);
 
   useEffect(() => plot.current?.setData(data), [data]);
 
@@ -114,10 +121,10 @@ export function Chart(props: ChartProps) {
   const shown = at !== null && at <= last ? at : last;
   return (
     <figure className="chart" aria-label={label}>
-      <Group component="figcaption" gap="md" mb={4} mih={20} wrap="wrap">
+      <Group component="figcaption" gap="2px 12px" mb={4} mih={20} wrap="wrap">
         {series.map(({ name, hue, values }) => (
           <Group key={name} gap={6} wrap="nowrap">
-            <span className="swatch" style={{ background: `var(--mantine-color-${hue}-filled)` }} />
+            <span className="swatch" style={{ background: `var(--mantine-color-${hue}-${shade})` }} />
             <Text size="xs" c="dimmed" span>
               {name}
             </Text>
@@ -137,18 +144,18 @@ export function Chart(props: ChartProps) {
   );
 }
 
-type Colour = (hue: string, shade: number) => string;
+type Colour = (name: string) => string;
 
 /** The theme's colours, as canvases want them. */
 function colours(element: HTMLElement): Colour {
   const style = getComputedStyle(element);
-  return (hue, shade) => style.getPropertyValue(`--mantine-color-${hue}-${shade}`).trim();
+  return (name) => style.getPropertyValue(`--mantine-color-${name}`).trim();
 }
 
 function axis(colour: Colour): uPlot.Axis {
-  const line = { stroke: `${colour('gray', 6)}30`, width: 1 };
+  const line = { stroke: `${colour('gray-6')}30`, width: 1 };
   return {
-    stroke: colour('gray', 6),
+    stroke: colour('dimmed'),
     font: '11px system-ui, sans-serif',
     grid: line,
     ticks: { show: false },

@@ -6,7 +6,7 @@ import { type Action, act } from '../actions';
 import { StatusBadge } from '../badge';
 import { ago, clock, money } from '../format';
 import { useStopwatch } from '../latency';
-import { type Person, tokenOf } from '../people';
+import { heldToken, type Person, tokenOf } from '../people';
 import type { Booking } from '../rows';
 import { toast } from '../toasts';
 import { Earnings, Spending } from './earnings';
@@ -47,7 +47,7 @@ function Panel({ person, people }: { person: Person; people: Person[] }) {
       setBusy((before) => new Set(before).add(booking));
       start(id, booking, `${action} booking ${booking}`);
       try {
-        await act(await tokenOf(id), booking, action);
+        await act(await heldToken(id), booking, action);
       } catch (error) {
         toast((error as Error).message, { title: name, failed: true });
       } finally {

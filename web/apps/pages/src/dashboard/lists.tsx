@@ -1,4 +1,14 @@
-import { Badge, Button, Center, Group, ScrollArea, Skeleton, Stack, Text } from '@mantine/core';
+import {
+  Badge,
+  Button,
+  Center,
+  Group,
+  ScrollArea,
+  Skeleton,
+  Stack,
+  Text,
+  VisuallyHidden,
+} from '@mantine/core';
 import { memo, type ReactNode, useEffect, useRef } from 'react';
 import type { Action } from '../actions';
 import { count, moment, money, word } from '../format';
@@ -82,6 +92,9 @@ function Row({
   );
 }
 
+/** What the places of a row are, for those who hear it. */
+const columns = ['Number', 'What', 'Amount', 'Actions'];
+
 /** How many rows a list shows: a dashboard is for what is new. */
 const shown = 30;
 
@@ -113,6 +126,15 @@ function List<R extends { id: number }>({ label, rows, loading, empty, line }: L
       ) : (
         <>
           <table className="rows" aria-label={label}>
+            <VisuallyHidden component="thead">
+              <tr>
+                {columns.map((name) => (
+                  <th key={name} scope="col">
+                    {name}
+                  </th>
+                ))}
+              </tr>
+            </VisuallyHidden>
             <tbody>{first.map(line)}</tbody>
           </table>
           {rows.length > shown && (
@@ -161,7 +183,7 @@ const BookingRow = memo(function BookingRow({ booking: b, other, offered, busy, 
           {(offered.split(' ') as Action[]).map((action) => (
             <Button
               key={action}
-              size="compact-xs"
+              size="compact-sm"
               variant={action === 'cancel' || action === 'decline' ? 'default' : 'filled'}
               disabled={busy}
               aria-label={`${action} booking ${b.id}`}

@@ -34,7 +34,7 @@ export function NotificationPanel() {
         <Group justify="space-between" px="md" py="xs" style={{ borderBottom: '1px solid var(--line)' }}>
           <Text fw={600}>Notifications</Text>
           <Button
-            size="compact-xs"
+            size="compact-sm"
             variant="default"
             disabled={!unread}
             onClick={() => void attempt(markAllRead())}
@@ -99,7 +99,7 @@ function Item({ of: n, read }: { of: Notification; read: () => void }) {
         </Stack>
       </Group>
       {!n.readAt && (
-        <Button size="compact-xs" variant="default" aria-label={`Mark as read: ${n.title}`} onClick={read}>
+        <Button size="compact-sm" variant="default" aria-label={`Mark as read: ${n.title}`} onClick={read}>
           Read
         </Button>
       )}

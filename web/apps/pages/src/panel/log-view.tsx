@@ -49,7 +49,7 @@ export function LogView({ log }: { log: Log }) {
               : `${shown.length} of ${count(lines.length, 'line')}`}
           </Text>
           <Button
-            size="compact-xs"
+            size="compact-sm"
             variant="default"
             onClick={() => {
               log.clear();
@@ -170,19 +170,13 @@ function Frame({ line }: { line: Line | null }) {
         </Text>
         <CopyButton value={line.text}>
           {({ copied, copy }) => (
-            <Button size="compact-xs" variant="default" onClick={copy}>
+            <Button size="compact-sm" variant="default" onClick={copy}>
               {copied ? 'Copied' : 'Copy the raw frame'}
             </Button>
           )}
         </CopyButton>
       </Group>
-      <Code
-        block
-        mah={320}
-        tabIndex={0}
-        aria-label="Frame"
-        style={{ whiteSpace: 'pre-wrap', overflowWrap: 'anywhere', overflow: 'auto' }}
-      >
+      <Code block mah={320} tabIndex={0} aria-label="Frame" className="frame">
         {pretty(line.text)}
       </Code>
     </Stack>

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { describe, expect, inject, test } from 'vitest';
-import { visit } from './visit.js';
+import { people, visit } from './visit.js';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const pages = ['/demo', '/demo/client', '/demo/provider', '/websocket-test', '/console'];
@@ -27,4 +27,39 @@ describe.each(['light', 'dark'] as const)('%s', (colorScheme) => {
       { colorScheme },
     );
   });
+});
+
+test('the lists are tables with rows, also to those who hear them', async () => {
+  const p = await people();
+  const ids = [await p.book(), await p.book()];
+  await visit(
+    `${inject('url')}/demo`,
+    async (v) => {
+      for (const id of ids) await v.booking('Client', id).waitFor();
+      // What the browser tells a screen reader: a layout of another kind may take a table's meaning away.
+      const devtools = await v.page.context().newCDPSession(v.page);
+      const { nodes } = await devtools.send('Accessibility.getFullAXTree');
+      const byId = new Map(nodes.map((n) => [n.nodeId, n]));
+      type Node = (typeof nodes)[number];
+      const below = (n: Node): Node[] =>
+        (n.childIds ?? []).flatMap((id) => {
+          const child = byId.get(id);
+          return child ? [child, ...below(child)] : [];
+        });
+      const of = (n: Node, role: string) => below(n).filter((c) => !c.ignored && c.role?.value === role);
+      const list = nodes.find(
+        (n) => n.role?.value === 'table' && n.name?.value === 'Bookings of Clara Client',
+      );
+      const [head, ...rows] = of(list as Node, 'row');
+      expect(of(head as Node, 'columnheader').map((c) => c.name?.value)).toEqual([
+        'Number',
+        'What',
+        'Amount',
+        'Actions',
+      ]);
+      expect(rows.map((r) => of(r, 'cell')[0]?.name?.value)).toEqual(ids.toReversed().map(String));
+      expect(rows.map((r) => of(r, 'cell').length)).toEqual([4, 4]);
+    },
+    { people: p },
+  );
 });

@@ -58,7 +58,8 @@ test('two tabs of one browser show the same, and the one that stays goes on', as
 });
 
 test('a token expires and is refreshed, unnoticed', async () => {
-  const seconds = 3;
+  // Renewed a fifth before its end, which leaves time also on a busy machine.
+  const seconds = 8;
   const p = await people(seconds);
   const tokens = new Set<string>();
   const sockets: string[] = [];
@@ -66,8 +67,8 @@ test('a token expires and is refreshed, unnoticed', async () => {
     demo(),
     async (v) => {
       await v.badge('Live');
-      // Each side has shown tokens until the first ones are long over.
-      await expect.poll(() => tokens.size, { timeout: 20_000 }).toBeGreaterThanOrEqual(8);
+      // Each side has shown three, the last one after the first one's end.
+      await expect.poll(() => tokens.size, { timeout: 40_000 }).toBeGreaterThanOrEqual(6);
       const id = await p.book();
       await v.booking('Client', id).waitFor();
       await v.booking('Provider', id).waitFor();

@@ -36,7 +36,7 @@ test('times and sizes for people', () => {
     '2 rows',
     '0 entries',
   ]);
-  expect([short(12_345), short(0.12345)]).toEqual(['12.3K', '0.123']);
+  expect([short(12_345), short(6.45), short(0.999)]).toEqual(['12.3K', '6.5', '1']);
   expect(word('PENDING')).toBe('Pending');
 });
 
