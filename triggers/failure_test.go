@@ -121,8 +121,11 @@ func TestLargeStatements(t *testing.T) {
 // a transaction of many statements would overflow the cache of those. It runs
 // alone: other tests take ids too.
 func TestNoSubtransactionIDs(t *testing.T) {
-	d := newDatabase(t, `CREATE TABLE things (id int PRIMARY KEY, n int)`)
-	d.apply(triggers.Watch{Table: name("things"), Type: "thing", AllColumns: true})
+	d := newDatabase(t, `CREATE TABLE things (id int PRIMARY KEY, n int, owner text DEFAULT 'u')`)
+	d.apply(triggers.Watch{
+		Table: name("things"), Type: "thing", AllColumns: true, Owners: []triggers.Owner{{Audience: "a", Column: "owner"}},
+		Notifications: []triggers.Notification{{Action: "updated", To: "a", Title: []triggers.Part{words("t")}}},
+	})
 	d.exec(`INSERT INTO things SELECT n, 1 FROM generate_series(1, 100) AS n`)
 	id := func() (xid int64) {
 		require.NoError(t, d.conn.QueryRow(t.Context(), `SELECT pg_current_xact_id()::text::bigint`).Scan(&xid))

@@ -46,7 +46,7 @@ func main() {
 	flag.Func("statements", "rows that one statement updates, such as 1,1000 (the default)", numbers(&o.statements))
 	flag.IntVar(&o.rounds, "rounds", 5, "turns of each variant")
 	seconds := flag.Float64("seconds", 2.5, "length of a turn")
-	flag.Func("variants", "what to measure, of "+names(variants)+" (the default)", func(text string) (err error) {
+	flag.Func("variants", "what to measure, of "+names(variants)+" (the default) and "+names(further), func(text string) (err error) {
 		o.variants, err = choose(text)
 		return err
 	})

@@ -26,7 +26,7 @@ func newTable(ctx context.Context, r *rig.Rig, v variant, rows int) (_ *table, e
 		return nil, err
 	}
 	if v.watched {
-		if err := t.database.Install(ctx, configuration); err != nil {
+		if err := t.database.Install(ctx, configuration+v.rules); err != nil {
 			return nil, err
 		}
 	}

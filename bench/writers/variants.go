@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,6 +13,8 @@ type variant struct {
 	sql string
 	// watched has pgbell installed, served that it runs.
 	watched, served bool
+	// rules are added to the configuration.
+	rules string
 	// ear is how changes are heard: the first argument of the peer. Empty:
 	// nobody hears them.
 	ear string
@@ -43,6 +46,16 @@ const configuration = `tables:
     owners: {client: client_id, provider: provider_id}
     columns: [id, client_id, provider_id, status, price, starts_at, updated_at]
 `
+
+// One rule that an update of a price never fires, and one that it always does.
+const (
+	idleRule = `notifications:
+  - {on: booking.status_changed, to: client, title: "Booking {id}", message: "It is {status} now."}
+`
+	busyRule = `notifications:
+  - {on: booking.updated, to: client, title: "Booking {id}", message: "It costs {price} now."}
+`
+)
 
 // notifySQL is the trigger of many tutorials.
 const notifySQL = `
@@ -78,7 +91,7 @@ const (
 	notify = "notify"
 )
 
-// variants are all there are.
+// variants are measured by default.
 var variants = []variant{
 	{name: bare},
 	{name: served, watched: true, served: true, ear: byWebSocket},
@@ -87,19 +100,23 @@ var variants = []variant{
 	{name: "outbox", sql: outboxSQL, ear: byOutbox},
 }
 
+// further are measured if they are asked for: what rules that make notifications
+// add to unserved.
+var further = []variant{
+	{name: "ruled", watched: true, rules: idleRule},
+	{name: "notified", watched: true, rules: busyRule},
+}
+
 // choose finds variants by their names.
 func choose(text string) ([]variant, error) {
+	all := slices.Concat(variants, further)
 	var chosen []variant
 	for name := range strings.SplitSeq(text, ",") {
-		found := false
-		for _, v := range variants {
-			if v.name == name {
-				chosen, found = append(chosen, v), true
-			}
+		i := slices.IndexFunc(all, func(v variant) bool { return v.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no variant %q, only %s", name, names(all))
 		}
-		if !found {
-			return nil, fmt.Errorf("there is no variant %q, only %s", name, names(variants))
-		}
+		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
 }

@@ -20,9 +20,9 @@ func TestNumbers(t *testing.T) {
 
 func TestChoose(t *testing.T) {
 	t.Parallel()
-	chosen, err := choose("outbox,bare")
+	chosen, err := choose("outbox,bare,ruled")
 	require.NoError(t, err)
-	require.Equal(t, "outbox,bare", names(chosen))
+	require.Equal(t, "outbox,bare,ruled", names(chosen))
 	_, err = choose("bare,fast")
 	require.ErrorContains(t, err, `"fast"`)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -32,6 +33,8 @@ type guest struct {
 	mu       sync.Mutex // guards what follows
 	ids      []int64    // of the updates
 	ops      []string   // of the same
+	told     []string   // titles of notifications, and which were read
+	unread   int64      // as it was told last
 	connects []bool     // socket.recovered at each connect, of Socket.IO
 	lives    int        // times that it was told to be live
 	awaited  int        // of these, those that awaitLive has seen
@@ -63,6 +66,21 @@ func (g *guest) hear(line []byte) {
 		}
 		_ = json.Unmarshal(m.Data, &data)
 		g.ids, g.ops = append(g.ids, data.ID), append(g.ops, data.Op)
+	case "notification", "notifications_read":
+		var data struct {
+			Title  string
+			IDs    []int64
+			Unread *int64
+		}
+		_ = json.Unmarshal(m.Data, &data)
+		what := data.Title
+		if data.IDs != nil {
+			what = fmt.Sprint("read ", data.IDs)
+		}
+		if g.unread = -1; data.Unread != nil {
+			g.unread = *data.Unread
+		}
+		g.told = append(g.told, what)
 	case "connect":
 		g.connects = append(g.connects, m.Recovered)
 	case "authenticated":
@@ -114,6 +132,17 @@ func (g *guest) awaitLive(t *testing.T) {
 	t.Helper()
 	g.until(t, "being live", func() bool { return g.lives > g.awaited })
 	g.awaited = g.lives
+}
+
+// awaitTold waits until the guest was told as much of notifications, and holds
+// that it is that, with the number of unread ones at the end.
+func (g *guest) awaitTold(t *testing.T, unread int64, want ...string) {
+	t.Helper()
+	g.until(t, "notifications", func() bool { return len(g.told) >= len(want) })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	require.Equal(t, want, g.told, g.name)
+	require.Equal(t, unread, g.unread, g.name)
 }
 
 func (g *guest) awaitRefusal(t *testing.T) json.RawMessage {

@@ -106,6 +106,35 @@ test('React', async () => {
   await follow('/react/dist/index.html');
 });
 
+test('notifications', async () => {
+  write('inbox/inbox.tsx', example('inbox.tsx'));
+  write(
+    'inbox/main.tsx',
+    `import { PgbellProvider } from '@pgbell/react'; import { createRoot } from 'react-dom/client'; import { Inbox } from './inbox';
+     const token = async () => (await fetch('/token')).text();
+     createRoot(document.body).render(<PgbellProvider url="${bell.url}" token={token}><Inbox /></PgbellProvider>);`,
+  );
+  write(
+    'inbox/index.html',
+    '<!doctype html><html lang="en"><body></body><script type="module" src="./main.tsx"></script></html>',
+  );
+  project.tool('vite/bin/vite.js', 'build', 'inbox', '--base', './', '--logLevel', 'error');
+  const page = await browser.newPage();
+  onTestFinished(() => page.close());
+  await page.goto(`${origin}/inbox/dist/index.html`);
+  const unread = (n: number) => page.getByRole('region', { name: `${n} unread` }).waitFor();
+  await unread(0);
+  const id = await m.book();
+  await m.sql(`UPDATE bookings SET status = 'CONFIRMED' WHERE id = $1`, [id]);
+  await unread(1);
+  await page.getByText(`• Your booking has been accepted! Booking ${id} is confirmed.`).click();
+  await unread(0);
+  await m.sql(`SELECT pgbell.notify(ARRAY[$1], 'Hello')`, [m.client]);
+  await unread(1);
+  await page.getByRole('button', { name: 'Mark all as read' }).click();
+  await unread(0);
+});
+
 test('a Next.js route handler makes tokens that the server accepts', async () => {
   const file = write('route.ts', example('route.ts'));
   const strict = ['--noEmit', '--strict', '--target', 'es2022', '--module', 'esnext', '--types', 'node'];

@@ -91,26 +91,33 @@ export interface Reset {
 /** A notification, as it arrives and as `/api/notifications` lists it. */
 export interface Notification {
   id: number | string;
-  level: string;
+  /** What it is about, such as `booking.accepted`: the name by which users mute it. */
+  type: string;
+  /** As what the user is told, such as `client`. */
+  audience: string | null;
+  level: 'info' | 'success' | 'warning' | 'error';
   title: string;
   message: string;
-  data?: unknown;
+  /** Whatever its maker gave. From a rule of the server: `{type, key}`, the row as its events name it. */
+  data: unknown;
   /** ISO 8601, UTC. */
   createdAt: string;
-  /** When it was read, or nothing if it was not. Only in lists. */
-  readAt?: string | null;
+  /** When it was read, or null if it was not. */
+  readAt: string | null;
 }
 
-/** A notification that has just come, with the number of those unread. */
-export interface Arrived extends Notification {
-  unread: number;
+/** How many notifications are unread. */
+interface Counted {
+  /** 10000 stands for more, too. Absent if the server could not count in time. */
+  unread?: number;
 }
+
+/** A notification that has just come. */
+export interface Arrived extends Notification, Counted {}
 
 /** That notifications were read, here or on another device. */
-export interface NotificationsRead {
-  ids?: (number | string)[];
-  all?: boolean;
-  unread: number;
+export interface NotificationsRead extends Counted {
+  ids: (number | string)[];
 }
 
 /** One message of the protocol, whatever door it came through. */

@@ -1,5 +1,5 @@
-import { Pgbell, type Update } from '@pgbell/client';
-import type { SocketOptions, UpdateHandlers } from '@pgbell/react';
+import { type Arrived, Pgbell, type PgbellError, type Update } from '@pgbell/client';
+import { type SocketOptions, type UpdateHandlers, useNotifications, useSocket } from '@pgbell/react';
 import { expectTypeOf, test } from 'vitest';
 import { handlerName } from '../src/register.js';
 
@@ -37,4 +37,34 @@ test('types follow the rows of the application', ({ expect }) => {
   const wrong: SocketOptions<AppRows> = { onInvoiceUpdate: () => {} };
   expect(wrong).toBeDefined();
   expect(['booking', 'line_item'].map(handlerName)).toEqual(['onBookingUpdate', 'onLineItemUpdate']);
+});
+
+test('the hooks take and return what they promise', () => {
+  const nothing = () => {};
+  const follow = () =>
+    useSocket({
+      userId: 'anna',
+      role: 'CLIENT',
+      token: 't',
+      enablePolling: true,
+      onBookingUpdate: (u) => expectTypeOf(u.op).toExtend<string>(),
+      onPaymentUpdate: nothing,
+      onPayoutUpdate: nothing,
+      onNotification: (n) => expectTypeOf(n).toEqualTypeOf<Arrived>(),
+    });
+  expectTypeOf(follow).returns.toExtend<{
+    connected: boolean;
+    connecting: boolean;
+    error: PgbellError | null;
+    reconnect: () => void;
+    isPolling: boolean;
+  }>();
+  // @ts-expect-error a misspelt option
+  const misspelt = () => useSocket<AppRows>({ enablePoling: true });
+  expectTypeOf(misspelt).toBeFunction();
+  expectTypeOf<Arrived['unread']>().toEqualTypeOf<number | undefined>();
+  expectTypeOf(useNotifications).returns.toExtend<{
+    unread: number;
+    markRead: (ids: number[]) => Promise<void>;
+  }>();
 });

@@ -9,7 +9,7 @@ import {
   Stack,
   Text,
 } from '@mantine/core';
-import type { Notification } from '@pgbell/client';
+import type { Notification, PgbellError } from '@pgbell/client';
 import { useNotifications } from '@pgbell/react';
 import { moment } from '../format';
 import { BellIcon } from '../icons';
@@ -20,7 +20,10 @@ const hues: Record<string, string> = { success: 'teal', warning: 'yellow', error
 /** A bell with the number of unread notifications, and the list behind it. */
 export function NotificationPanel() {
   const { notifications, unread, more, loading, error, markRead, markAllRead, loadMore } = useNotifications();
-  const attempt = (what: Promise<void>) => what.catch((e: Error) => toast(e.message, { failed: true }));
+  const attempt = (what: Promise<void>) =>
+    what.catch((e: PgbellError) =>
+      toast(e.code === 'network' ? 'The server cannot be reached.' : e.message, { failed: true }),
+    );
   return (
     <Popover width={340} withRoles position="bottom-end" shadow="md" trapFocus returnFocus>
       <Indicator label={unread > 99 ? '99+' : unread} disabled={!unread} size={18} color="red.9" offset={4}>

@@ -73,7 +73,6 @@ export class Visit {
     page.on('pageerror', (e) => this.#complaints.push(e.message));
     page.on('console', (m) => {
       if (m.type() !== 'error' && m.type() !== 'warning') return;
-      if (/\/api\/notifications/.test(m.location().url)) return;
       if (rough && /Failed to load resource|WebSocket connection to/.test(m.text())) return;
       this.#complaints.push(m.text());
     });
