@@ -98,8 +98,6 @@ export class Node {
 
 /** A TCP proxy that stands between a client and a server and misbehaves on demand. */
 export class FaultyProxy {
-  /** Whether bytes pass. While false both sides wait, as on a network that is gone without a word. */
-  flowing = true;
   /** Requests that are refused by closing, by their first bytes. */
   refuse: RegExp | undefined;
   /** How late everything comes, in milliseconds, in the order in which it was sent. */
@@ -107,6 +105,9 @@ export class FaultyProxy {
   connections = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Those on whose way bytes were lost. */
+  readonly #dead = new WeakSet<Socket>();
+  #flowing = true;
   #port = 0;
 
   constructor(target: string) {
@@ -114,6 +115,7 @@ export class FaultyProxy {
     this.#server = createServer((from) => {
       this.connections++;
       const to = connect(Number(port), hostname);
+      if (!this.#flowing) this.#dead.add(from);
       for (const [a, b] of [
         [from, to],
         [to, from],
@@ -121,7 +123,8 @@ export class FaultyProxy {
         this.#sockets.add(a);
         a.on('data', (chunk: Buffer) => {
           if (a === from && this.refuse?.test(chunk.toString('latin1'))) return this.#end(from, to);
-          if (!this.flowing) return;
+          if (!this.#flowing) this.#dead.add(from);
+          if (this.#dead.has(from)) return;
           // Timers of one length fire in the order in which they were set.
           if (this.delay) setTimeout(() => b.writable && b.write(chunk), this.delay);
           else b.write(chunk);
@@ -137,6 +140,15 @@ export class FaultyProxy {
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /**
+   * Whether bytes pass. While false both sides wait, as on a network that is
+   * gone without a word; the connections of that time never hear of each other again.
+   */
+  set flowing(flowing: boolean) {
+    this.#flowing = flowing;
+    if (!flowing) for (const socket of this.#sockets) this.#dead.add(socket);
   }
 
   listen(): Promise<this> {
