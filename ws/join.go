@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/pgbell/pgbell"
@@ -15,6 +16,9 @@ import (
 //	wait until live ─┼─ too old or foreign ─ reset ──────────────┼─▶ live
 //	      ▲          ├─ in the window ────── replay ─────────────┤
 //	      └──────────┴─ older ───────────── History, then again ─┘
+//
+// Whoever has a cursor waits until this node has caught up with it, also if a
+// reset follows: otherwise the live stream would repeat what the client had.
 //
 // A replay reads the window in small steps without holding the stream, and
 // waits while the client's queue is half full. Only its last step, in which
@@ -31,10 +35,15 @@ type joining struct {
 	sent    int    // events sent
 }
 
+// anew stands before the cursor of a client that is not to go on from there: it
+// gets a reset. No cursor begins with it.
+const anew = "-"
+
 func newJoining(cursor string, id json.RawMessage, now time.Duration) *joining {
 	j := &joining{id: id, began: now}
+	had, fresh := strings.CutPrefix(cursor, anew)
 	var err error
-	if j.cursor, err = pgbell.ParseCursor(cursor); err != nil {
+	if j.cursor, err = pgbell.ParseCursor(had); err != nil || fresh {
 		j.gap = pgbell.GapCursor
 	}
 	return j
@@ -53,10 +62,11 @@ func (h *Hub) enter(s *session, j *joining) {
 			st.unlock()
 			return
 		}
-		if j.gap == "" && !j.cursor.IsZero() && j.cursor.Epoch() != st.at.Epoch() {
+		foreign := !j.cursor.IsZero() && j.cursor.Epoch() != st.at.Epoch()
+		if foreign && j.gap == "" {
 			j.gap = pgbell.GapEpoch
 		}
-		if j.gap != "" || j.cursor.IsZero() {
+		if foreign || j.cursor.IsZero() {
 			h.goLive(s, j)
 			st.unlock()
 			return
@@ -70,6 +80,11 @@ func (h *Hub) enter(s *session, j *joining) {
 			if h.o.Wake != nil {
 				h.o.Wake()
 			}
+			return
+		}
+		if j.gap != "" {
+			h.goLive(s, j)
+			st.unlock()
 			return
 		}
 		if st.window.serves(j.cursor) {

@@ -441,6 +441,70 @@ func TestForeignCursorsStayShort(t *testing.T) {
 	})
 }
 
+// TestResetIsNotBehind has clients come from a node that is ahead, with cursors
+// from which they cannot go on. What they had does not come again: the reset
+// waits until this node has seen it, too.
+func TestResetIsNotBehind(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		options Options
+		anew    string
+		pages   int // frames of history before the reset
+	}{
+		"a session that cannot go on": {Options{}, anew, 0},
+		"too many":                    {Options{HistoryEvents: 2, WindowBytes: 1}, "", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				db := newDatabase()
+				test.options.History = db
+				ahead, behind := newFeed(db, NewHub(Options{})), newFeed(db, NewHub(test.options))
+				c := &replica{t: t, user: "u"}
+				c.connect(ahead.hub)
+				c.receive(10)
+				db.insert("u")
+				ahead.read()
+				behind.read() // what its window forgets
+				c.receive(10)
+				require.Len(t, c.got, 1)
+				if test.pages == 0 {
+					db.insert("u")
+					ahead.read()
+					c.receive(10)
+				}
+				c.cut()
+				for range test.pages + 1 {
+					db.insert("u")
+				}
+				had := len(c.got)
+
+				c.cursor = test.anew + c.cursor
+				c.connect(behind.hub)
+				c.receive(10)
+				require.Zero(t, c.resets, "it is behind")
+				require.Len(t, c.got, had+test.pages)
+				for range 3 {
+					behind.read()
+					synctest.Wait()
+				}
+				c.receive(10)
+				require.Equal(t, 1, c.resets)
+				require.Empty(t, c.got, "what was there before the reset is part of what is fetched")
+				e := db.insert("u")
+				behind.read()
+				c.receive(10)
+				require.Equal(t, []receipt{{e.ID, 1}}, c.got)
+				c.cut()
+				for _, n := range []*feed{ahead, behind} {
+					n.hub.cancel()
+					n.hub.wg.Wait()
+				}
+			})
+		})
+	}
+}
+
 // all names the rooms that exist.
 func (r *rooms) all() []string {
 	var names []string

@@ -295,6 +295,12 @@ func TestSocketIOTokens(t *testing.T) {
 	}
 }
 
+// leave has a client leave its session, and waits until the server knows.
+func (s *server) leave(c *ioClient) {
+	c.write("41")
+	require.Eventually(c.t, func() bool { return s.handler.sockets.left.has(c.sid) }, 10*time.Second, time.Millisecond)
+}
+
 // TestSocketIORecovers cuts clients off, and has them go on at another node.
 func TestSocketIORecovers(t *testing.T) {
 	t.Parallel()
@@ -368,7 +374,7 @@ func TestSocketIOCutAtTheBeginning(t *testing.T) {
 	// It left, so the next one is another session. It keeps the offset of the
 	// first, of which nothing may come.
 	before := c.ioState
-	c.write("41")
+	s.leave(c)
 	s.changeOwner("u")
 	for range 2 {
 		c = s.connectIO(t, "u", before)
@@ -431,7 +437,7 @@ func TestSocketIOLegacyResumes(t *testing.T) {
 		c.fence()
 	}
 	was := c.ioState
-	c.write("41")
+	s.leave(c)
 	s.changeOwner("u")
 	again := come(was, "u")
 	was = ioState{again.sid, again.pid, was.offset}

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,13 +27,10 @@ type resumption struct {
 	// id is the session's that goes on, if its cursor can be resumed; empty:
 	// there is none.
 	id string
-	// cursor is where the client stands: empty if it has nothing.
+	// cursor is where the client stands: empty if it has nothing. If its session
+	// cannot go on, [anew] is before it.
 	cursor string
 }
-
-// noCursor is where a client stands whose session cannot go on: it gets a
-// reset.
-const noCursor = "-"
 
 // resumption decides what a client of a user may go on with. Without a user it
 // has yet to authenticate.
@@ -44,11 +42,11 @@ func (d *socketDoor) resumption(asked socketio.Resume, user string) resumption {
 	pass, err := d.pids.Open(asked.PID)
 	switch {
 	case err != nil, pass.Subject != user, d.left.has(pass.ID):
-		r.cursor = noCursor
+		r.cursor = anew + asked.Offset
 	case pass.Prior != prior(asked.Offset):
 		r.id, r.cursor = pass.ID, asked.Offset
 	case pass.Anew:
-		r.cursor = noCursor
+		r.cursor = anew + asked.Offset
 	case pass.Start != "":
 		r.id, r.cursor = pass.ID, pass.Start
 	default:
@@ -68,7 +66,7 @@ func (d *socketDoor) begin(r resumption, user, start string) socketio.Session {
 	if r.cursor == "" {
 		pass.Start = start
 	} else {
-		pass.Anew = user != "" || r.cursor == noCursor
+		pass.Anew = user != "" || strings.HasPrefix(r.cursor, anew)
 	}
 	var err error
 	if s.PID, err = d.pids.Seal(pass); err != nil {

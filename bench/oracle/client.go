@@ -34,6 +34,7 @@ type client struct {
 	latency  *histogram
 	calm     func() bool // whether no fault is at work
 	counters *counters
+	socket   socketState // of the client's goroutine alone
 
 	connected atomic.Int64 // time of the last connection, Unix nanoseconds
 
@@ -41,6 +42,7 @@ type client struct {
 	changed  chan struct{}
 	live     bool
 	owed     bool // a reset must come before anything else
+	forgiven bool // the next reset is the client's own doing
 	cursor   string
 	top      int64 // the highest id received
 	replica  replica
@@ -65,6 +67,7 @@ type message struct {
 type gap struct {
 	from, to, reason string
 	top              int64
+	forgiven         bool // it is the client's own doing
 }
 
 // replica is the rows that a client holds: type, key, row, the latter two as
@@ -371,7 +374,8 @@ func (r replica) apply(u update) {
 // lost notes that the stream goes on after a gap, and fetches everything. The
 // caller holds the mutex.
 func (c *client) lost(ctx context.Context, cursor, reason string) {
-	c.gaps = append(c.gaps, gap{c.cursor, "", reason, c.top})
+	c.gaps = append(c.gaps, gap{c.cursor, "", reason, c.top, c.forgiven})
+	c.forgiven = false
 	c.move(cursor)
 	for typ := range c.replica {
 		c.fetch(ctx, typ, reason)

@@ -43,7 +43,7 @@ type Config struct {
 	Without []Shape
 
 	// Patience is how long nothing may arrive, after a round, while something
-	// is missing. Default: 15 s.
+	// is missing. Default: 30 s.
 	Patience time.Duration
 
 	// Binary is the pgbell executable. Required.
@@ -62,7 +62,7 @@ func (c Config) withDefaults() Config {
 	c.ClientsPerUser = cmp.Or(c.ClientsPerUser, 2)
 	c.Nodes = cmp.Or(c.Nodes, 2)
 	c.Door = cmp.Or(c.Door, Mixed)
-	c.Patience = cmp.Or(c.Patience, 15*time.Second)
+	c.Patience = cmp.Or(c.Patience, 30*time.Second)
 	if c.Faults == nil {
 		c.Faults = Faults
 	}

@@ -31,6 +31,10 @@
 //     more and no less; and no byte of any message comes from a row or column of
 //     somebody else. For the latter such text is marked in the database.
 //
+// Clients come by every door (door*.go): WebSocket, Socket.IO with recovery, by
+// both of its transports (engine.go), server-sent events, long polls and polls.
+// None of them drops what comes twice.
+//
 // The client keeps to docs/protocol.md and shares no code with the server. Only
 // cursors, which are opaque to clients, are read with the server's own decoder,
 // to know which events a reset stands for.

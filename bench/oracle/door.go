@@ -18,13 +18,15 @@ type Door string
 // The doors. Mixed has the clients take them in turn.
 const (
 	WebSocket   Door = "websocket" // GET /ws
+	SocketIO    Door = "socketio"  // /socket.io/, by WebSocket, polling, or from the one to the other
 	EventStream Door = "sse"       // GET /api/events, as server-sent events
-	Poll        Door = "poll"      // GET /api/events, one long poll after another
+	LongPoll    Door = "longpoll"  // GET /api/events, which waits
+	Poll        Door = "poll"      // GET /api/events, which answers at once
 	Mixed       Door = "mixed"
 )
 
 // Doors are all but Mixed.
-var Doors = []Door{WebSocket, EventStream, Poll}
+var Doors = []Door{WebSocket, SocketIO, EventStream, LongPoll, Poll}
 
 // ParseDoor reads the name of one.
 func ParseDoor(name string) (Door, error) {
@@ -57,9 +59,11 @@ func (c *client) follow(ctx context.Context) error {
 		c.live, c.owed = false, false
 	}()
 	switch c.door {
+	case SocketIO:
+		return c.followSocketIO(ctx, n, token, refresh)
 	case EventStream:
 		return c.followEvents(ctx, n, token)
-	case Poll:
+	case LongPoll, Poll:
 		return c.followPolls(ctx, n)
 	default:
 		return c.followSocket(ctx, n, token, refresh)
@@ -98,7 +102,7 @@ func (c *client) ask(ctx context.Context, visitor *http.Client, token, cursor st
 	if err != nil {
 		return nil, err
 	}
-	if response.StatusCode == http.StatusOK {
+	if response.StatusCode == http.StatusOK || response.StatusCode == http.StatusNotModified && header.Get("If-None-Match") != "" {
 		return response, nil
 	}
 	defer response.Body.Close()

@@ -33,14 +33,24 @@ func (c *client) pollOnce(ctx context.Context, visitor *http.Client) error {
 	}
 	had := c.place()
 	limit := choose(c.r, 5, 50, 1000)
-	response, err := c.ask(ctx, visitor, token, had, url.Values{
-		"wait":  {choose(c.r, "0", "100ms", "2", "10s")},
-		"limit": {strconv.Itoa(limit)},
-	}, http.Header{})
+	query := url.Values{"limit": {strconv.Itoa(limit)}}
+	if c.door == LongPoll {
+		query.Set("wait", choose(c.r, "100ms", "2", "10s"))
+	}
+	header := http.Header{}
+	conditional := had != "" && c.r.IntN(2) == 0
+	if conditional {
+		header.Set("If-None-Match", `"`+had+`"`)
+	}
+	response, err := c.ask(ctx, visitor, token, had, query, header)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
+	if response.StatusCode == http.StatusNotModified && conditional {
+		c.silence(ctx)
+		return nil
+	}
 	raw, err := io.ReadAll(response.Body)
 	if err != nil {
 		return err
@@ -64,12 +74,28 @@ func (c *client) pollOnce(ctx context.Context, visitor *http.Client) error {
 		}
 	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	news := !c.live || len(answer.Events) > 0 // an empty answer is silence
 	c.live = true
 	c.move(answer.Cursor)
 	if news {
 		c.signal()
 	}
+	c.mu.Unlock()
+	if len(answer.Events) < limit {
+		c.silence(ctx)
+	}
 	return nil
+}
+
+// silence is how long a client waits that has to ask again.
+func (c *client) silence(ctx context.Context) {
+	if c.door != Poll {
+		return
+	}
+	pause := time.NewTimer(time.Duration(1+c.r.IntN(100)) * time.Millisecond)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-ctx.Done():
+	}
 }

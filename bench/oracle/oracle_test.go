@@ -23,7 +23,7 @@ var (
 	faults   = flag.String("oracle.faults", "all", "faults, separated by commas: all, none, names, -names")
 	without  = flag.String("oracle.without", "", "shapes to leave out, separated by commas; a word leaves out those that contain it")
 	nodes    = flag.Int("oracle.nodes", 0, "pgbell processes")
-	door     = flag.String("oracle.door", "mixed", "how clients get the stream: websocket, sse, poll, or mixed")
+	door     = flag.String("oracle.door", "mixed", "how clients get the stream: websocket, socketio, sse, longpoll, poll, or mixed")
 	module   = flag.String("oracle.module", "../..", "directory of the module whose pgbell is put to the proof")
 	race     = flag.Bool("oracle.race", false, "build pgbell with the race detector")
 	report   = flag.String("oracle.report", "", "file for the report")

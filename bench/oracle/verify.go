@@ -252,6 +252,9 @@ func (l *ledger) resets(c *client) map[string]int {
 	return wrong
 }
 
+// maxTold is how many violations are told of one client in a round.
+const maxTold = 15
+
 // check waits until the client has what it should have, and compares. Crashed
 // says that Postgres did: with a crash its epoch ends, and each cursor with it.
 func (c *client) check(ctx context.Context, patience time.Duration, log map[int64]*fact, want *view, now tables, crashed bool) (violations []string, excepted int) {
@@ -292,7 +295,7 @@ func (c *client) check(ctx context.Context, patience time.Duration, log map[int6
 		}
 	}
 	for _, g := range c.gaps {
-		if g.reason == pgbell.GapCursor || g.reason == pgbell.GapEpoch && !crashed {
+		if g.reason == pgbell.GapCursor && !g.forgiven || g.reason == pgbell.GapEpoch && !crashed {
 			say("was reset with the reason %q, for which there is none", g.reason)
 		}
 	}
@@ -307,6 +310,9 @@ func (c *client) check(ctx context.Context, patience time.Duration, log map[int6
 		}
 	}
 	if len(violations) > 0 {
+		if n := len(violations) - maxTold; n > 0 {
+			violations = append(violations[:maxTold:maxTold], fmt.Sprintf("%s: and %d more", c.name, n))
+		}
 		violations = append(violations, c.name+": its connections:\n\t"+strings.Join(c.journal, "\n\t"))
 	}
 	c.received = slices.Clone(c.received[l.taken:])

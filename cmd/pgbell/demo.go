@@ -30,6 +30,9 @@ const (
 	demoDatabase = "marketplace"
 	// demoTokens is how long the printed tokens are good.
 	demoTokens = 24 * time.Hour
+	// demoKeep is how long notifications are kept, unless the configuration says
+	// otherwise.
+	demoKeep = 24 * time.Hour
 	// demoAdmin and demoService are the roles that see and do more, unless the
 	// configuration names others.
 	demoAdmin   = "ADMIN"
@@ -133,6 +136,10 @@ func (c *demoCommand) config(a *app) (*config.Config, error) {
 	if api.ServiceRoles == nil {
 		api.ServiceRoles = []string{demoService}
 	}
+	// The traffic tells everybody something all day, and nobody reads it.
+	keep := &cfg.Settings.Retention
+	keep.NotificationsRead = cmp.Or(keep.NotificationsRead, demoKeep)
+	keep.NotificationsUnread = cmp.Or(keep.NotificationsUnread, demoKeep)
 	jwt := &cfg.Settings.JWT
 	if jwt.Secret == "" && jwt.SecretFile == "" {
 		jwt.Secret = rand.Text() + rand.Text()

@@ -116,7 +116,9 @@ func (s *server) run(ctx context.Context) (err error) {
 	}))
 	answers := s.handlerOptions()
 	answers.Rows, answers.Publisher, answers.Inbox = rowReader{rows}, publisher{reads}, inbox
-	answers.Recovery = recovery(ctx, pool, s.settings.SocketIO, s.logger)
+	if answers.Recovery, err = recovery(ctx, pool, s.settings.SocketIO, s.logger); err != nil {
+		return err
+	}
 	answers.Console = &console{recent: m.recent, pool: reads, tables: s.tables}
 	doors := ws.NewHandler(hub, answers)
 	web := &http.Server{

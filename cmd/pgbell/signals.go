@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pgbell/pgbell"
@@ -38,22 +41,31 @@ func canary(pool *pgxpool.Pool) func(context.Context, string, int64) error {
 }
 
 // recovery is what seals the sessions of Socket.IO clients, with a secret that
-// all nodes have from the database. Without one nothing is recovered.
-func recovery(ctx context.Context, pool *pgxpool.Pool, o config.SocketIO, logger *slog.Logger) *socketio.PIDs {
+// all nodes have from the database. Without one nothing is recovered. That the
+// database cannot be asked just then is no reason to go without: it is an error,
+// as for everything else that the start needs of it.
+func recovery(ctx context.Context, pool *pgxpool.Pool, o config.SocketIO, logger *slog.Logger) (*socketio.PIDs, error) {
 	if o.Recovery == "off" {
-		return nil
+		return nil, nil //nolint:nilnil // there is none, and that is no error
 	}
 	secret, err := db.NodeSecret(ctx, pool)
-	if err != nil {
+	if hasNoSecret(err) {
 		logger.WarnContext(ctx, "Socket.IO clients do not recover", "error", err)
-		return nil
+		return nil, nil //nolint:nilnil // as above
 	}
-	pids, err := socketio.NewPIDs(secret)
 	if err != nil {
-		logger.WarnContext(ctx, "Socket.IO clients do not recover", "error", err)
-		return nil
+		return nil, err
 	}
-	return pids
+	return socketio.NewPIDs(secret)
+}
+
+// hasNoSecret reports whether there is no secret to read, or not for us.
+func hasNoSecret(err error) bool {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		const insufficientPrivilege, undefinedTable = "42501", "42P01"
+		return refused.Code == insufficientPrivilege || refused.Code == undefinedTable
+	}
+	return errors.Is(err, pgx.ErrNoRows)
 }
 
 // warmStart is where the stream begins, such that it fills the window of a node

@@ -27,7 +27,24 @@ func TestBuiltinFitsWhatExists(t *testing.T) {
 	require.Equal(t, triggers.Name{Schema: "public", Name: "bookings"}, watched[0].Table)
 	require.Equal(t, []string{"id", "client_id", "provider_id", "status"}, watched[0].Columns)
 	require.Empty(t, watched[0].Only)
+	require.Len(t, watched[0].Notifications, 7)
 	_, err = triggers.Apply(t.Context(), conn, watched, triggers.ApplyOptions{})
+	require.NoError(t, err)
+
+	// A rule that says a column which is not there is left out.
+	other := pgtest.Connect(t, pgtest.Database(t))
+	_, err = other.Exec(t.Context(), `
+		CREATE TABLE bookings (nr int PRIMARY KEY, client_id int, provider_id int, status text);
+		CREATE TABLE payments (id int PRIMARY KEY, booking_id int REFERENCES bookings, status text);
+		CREATE TABLE payouts (id int PRIMARY KEY, provider_id int, amount int, status text)`)
+	require.NoError(t, err)
+	watched, err = watches(t.Context(), other, config.Builtin())
+	require.NoError(t, err)
+	require.Len(t, watched, 3)
+	require.Empty(t, watched[0].Notifications)
+	require.Empty(t, watched[1].Notifications)
+	require.Len(t, watched[2].Notifications, 1)
+	_, err = triggers.Apply(t.Context(), other, watched, triggers.ApplyOptions{})
 	require.NoError(t, err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,14 +20,31 @@ type poll struct {
 	// It may have overtaken the packet that completes the move, for the two go
 	// by different connections. So it waits a little for that.
 	patient bool
+	// repeats says that frames are those of the answer before, which did not
+	// arrive.
+	repeats bool
+	// tag is what the client put into the request to keep it out of caches: as
+	// good as a name, for it is never the same. From is where it came from.
+	tag, from string
 }
+
+// again reports whether p is the request q once more. A browser sends one again
+// by itself, on another connection, when the connection breaks on which no
+// answer had come. Only on another: then a client whose tags are no names, such
+// as seconds of the clock, has nothing repeated that arrived.
+func (p *poll) again(q *poll) bool {
+	return q != nil && p.tag != "" && p.tag == q.tag && p.from != q.from
+}
+
+// maxTag bounds what is kept of a request.
+const maxTag = 64
 
 // patience is how long such a request waits.
 const patience = 100 * time.Millisecond
 
 // servePoll answers with all that waits, as soon as there is something.
 func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, socket *Socket) {
-	p, refusal := socket.startPoll()
+	p, refusal := socket.startPoll(r)
 	if refusal != nil {
 		s.refuse(w, refusal)
 		return
@@ -43,9 +61,11 @@ func (s *Server) servePoll(w http.ResponseWriter, r *http.Request, socket *Socke
 	if !s.writePayload(w, appendPayload(make([]byte, 0, size), p.frames)) {
 		socket.abort(TransportError)
 	}
-	socket.mu.Lock()
-	socket.sent(size)
-	socket.mu.Unlock()
+	if !p.repeats {
+		socket.mu.Lock()
+		socket.sent(size)
+		socket.mu.Unlock()
+	}
 	s.o.Trace.written(len(p.frames), size)
 }
 
@@ -101,7 +121,8 @@ func (s *Server) writePayload(w http.ResponseWriter, payload []byte) bool {
 }
 
 // startPoll makes the request the one that waits.
-func (s *Socket) startPoll() (*poll, *Refusal) {
+func (s *Socket) startPoll(r *http.Request) (*poll, *Refusal) {
+	p := &poll{ready: make(chan struct{}), tag: strings.Clone(r.URL.Query().Get("t")), from: r.RemoteAddr}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -116,7 +137,15 @@ func (s *Socket) startPoll() (*poll, *Refusal) {
 		s.abortLocked(PingTimeout)
 		return nil, errUnknownID
 	}
-	p := &poll{ready: make(chan struct{}), patient: s.probe != nil}
+	prior := s.prior
+	s.prior = nil
+	if p.again(prior) {
+		p.frames, p.repeats = prior.frames, true
+		close(p.ready)
+		s.prior = p
+		return p, nil
+	}
+	p.patient = s.probe != nil
 	s.poll = p
 	if s.ended || len(s.queue) > 0 {
 		s.answer()
@@ -133,6 +162,9 @@ func (s *Socket) answer() {
 	s.poll.frames = s.queue
 	s.queue = nil
 	close(s.poll.ready)
+	if s.poll.tag != "" && len(s.poll.tag) <= maxTag {
+		s.prior = s.poll
+	}
 	s.poll = nil
 	if s.ended {
 		s.finish()

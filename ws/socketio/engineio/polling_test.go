@@ -2,8 +2,11 @@ package engineio
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +141,39 @@ func TestPollAborted(t *testing.T) {
 	cancel()
 	require.Error(t, <-done)
 	require.Equal(t, TransportError, p.reason(t))
+}
+
+// TestPollAgain holds that a request which a browser sends again by itself,
+// because the connection broke, gets the answer that was lost.
+func TestPollAgain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, Options{})
+	query, p := r.polling(t)
+	u, err := url.Parse(r.url)
+	require.NoError(t, err)
+	broken, err := net.Dial("tcp", u.Host)
+	require.NoError(t, err)
+	_, err = fmt.Fprintf(broken, "GET %s?%s&t=a HTTP/1.1\r\nHost: %s\r\n\r\n", u.Path, query, u.Host)
+	require.NoError(t, err)
+	require.True(t, p.Send(TextMessage([]byte("one")), TextMessage([]byte("two"))))
+	require.NoError(t, p.Flush(t.Context()), "it was answered")
+	require.NoError(t, broken.Close())
+
+	_, body, _ := r.do(t, "GET", query+"&t=a", "")
+	require.Equal(t, "4one\x1e4two", body)
+	require.NoError(t, p.Flush(t.Context()), "what is repeated does not count twice")
+	got := r.hang(t, p, query+"&t=b")
+	p.Send(TextMessage([]byte("three")))
+	require.Equal(t, "4three", <-got)
+
+	// The same tag on the same connection is another request: the client got
+	// the answer. So is one without a tag.
+	for _, tag := range []string{"&t=b", "", "", "&t=", "&t=", "&t=" + strings.Repeat("x", 100), "&t=" + strings.Repeat("x", 100)} {
+		got = r.hang(t, p, query+tag)
+		p.Send(TextMessage([]byte("news")))
+		require.Equal(t, "4news", <-got, tag)
+		r.http.CloseIdleConnections() // from now on on others
+	}
 }
 
 // TestPollingLeave holds that a client which says goodbye gets an answer to its

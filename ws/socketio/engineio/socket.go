@@ -31,6 +31,7 @@ type Socket struct {
 	posting   bool // a request of the client is being read
 
 	poll  *poll // the request that waits
+	prior *poll // the one answered last, if it can be told when it comes again
 	conn  *conn // the WebSocket in use; nil: polling
 	probe *conn // the WebSocket that may come into use
 

@@ -87,7 +87,7 @@ func (c *conn) move() {
 		close(s.poll.ready)
 		s.poll = nil
 	}
-	s.conn, s.probe = c, nil
+	s.conn, s.probe, s.prior = c, nil, nil
 	c.probeBy = time.Time{}
 	s.server.o.Trace.upgraded()
 	if len(s.queue) > 0 {

@@ -82,7 +82,7 @@ func TestWebSocketPing(t *testing.T) {
 
 func TestHeartbeat(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, Options{PingInterval: 50 * time.Millisecond, PingTimeout: 200 * time.Millisecond})
+	r := newRig(t, Options{PingInterval: 50 * time.Millisecond, PingTimeout: time.Second})
 	ws, p := r.websocket(t)
 	for range 3 {
 		_, data, err := ws.ReadMessage()

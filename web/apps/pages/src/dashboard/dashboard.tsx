@@ -13,25 +13,6 @@ import { Earnings, Spending } from './earnings';
 import { Bookings, Payments, Payouts } from './lists';
 import { NotificationPanel } from './notifications';
 
-/** What somebody is told of, by type and action. */
-const news: Record<Person['role'], Record<string, string>> = {
-  CLIENT: {
-    'booking accepted': 'Your booking has been accepted!',
-    'booking declined': 'Your booking was declined.',
-    'booking completed': 'Your booking is completed.',
-    'payment refunded': 'You got your money back.',
-  },
-  PROVIDER: {
-    'booking created': 'You have a new booking.',
-    'booking entered': 'A booking was given to you.',
-    'booking cancelled': 'A booking was cancelled.',
-    'payment created': 'A client has paid.',
-    'payment released': 'A payment was released to you.',
-    'payout paid': 'A payout is on your account.',
-  },
-  ADMIN: {},
-};
-
 /** Rows that change all the time are shown anew every so many milliseconds. */
 const calm = { throttle: 200 };
 
@@ -53,21 +34,12 @@ function Panel({ person, people }: { person: Person; people: Person[] }) {
   const { start, arrived } = useStopwatch();
   const [busy, setBusy] = useState<ReadonlySet<number>>(new Set());
 
-  const tell = (type: string, action: string, key: unknown) => {
-    const message = news[role][`${type} ${action}`];
-    if (message) toast(message, { title: name, id: `${id} ${type} ${action} ${key}` });
-  };
   const { state } = useSocket({
-    onBookingUpdate: (u) => {
-      arrived(id, u.op === 'insert' ? 0 : Number(u.key?.id));
-      tell('booking', u.action, u.key?.id);
-    },
+    onBookingUpdate: (u) => arrived(id, u.op === 'insert' ? 0 : Number(u.key?.id)),
     onPaymentUpdate: (u) => {
       if (u.op === 'insert' || u.op === 'update') arrived(id, u.data.booking_id);
-      tell('payment', u.action, u.key?.id);
     },
-    onPayoutUpdate: (u) => tell('payout', u.action, u.key?.id),
-    onNotification: (n) => toast(n.message, { title: n.title }),
+    onNotification: (n) => toast(n.title, { title: name, id: `notification ${n.id}` }),
   });
 
   const perform = useCallback(
