@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { inject } from 'vitest';
 import { awaitOutput, stopProcess } from './process.js';
@@ -51,6 +52,42 @@ export async function market(): Promise<Market> {
       return Number(rows[0].id);
     },
     close: () => db.end(),
+  };
+}
+
+/** A database of one's own, made by some SQL, with pgbell and its triggers. */
+export interface OwnDatabase {
+  url: string;
+  sql: (text: string, values?: unknown[]) => Promise<pg.QueryResult>;
+  /** Runs a command of pgbell there. */
+  pgbell: (...args: string[]) => Promise<void>;
+  close: () => Promise<void>;
+}
+
+export async function ownDatabase(schema: string): Promise<OwnDatabase> {
+  const name = `own_${process.pid}_${++people}`;
+  const shared = new pg.Client(inject('database'));
+  await shared.connect();
+  await shared.query(`CREATE DATABASE ${name}`);
+  const url = new URL(inject('database'));
+  url.pathname = `/${name}`;
+  const db = new pg.Pool({ connectionString: url.href, max: 2 });
+  const pgbell = async (...args: string[]) => {
+    const env = { ...process.env, DATABASE_URL: url.href };
+    await promisify(execFile)(inject('binary'), args, { cwd: '/', env });
+  };
+  await db.query(schema);
+  await pgbell('migrate', 'up');
+  await pgbell('triggers', 'apply');
+  return {
+    url: url.href,
+    sql: (text, values) => db.query(text, values),
+    pgbell,
+    async close() {
+      await db.end();
+      await shared.query(`DROP DATABASE ${name} WITH (FORCE)`);
+      await shared.end();
+    },
   };
 }
 

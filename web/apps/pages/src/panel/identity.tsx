@@ -1,6 +1,6 @@
 import { Button, Group, MultiSelect, Select, Stack, Tabs, Text, Textarea, TextInput } from '@mantine/core';
 import { type FormEvent, useState } from 'react';
-import { clock } from '../format';
+import { clock, moment } from '../format';
 import { mint, type Person } from '../people';
 import { toast } from '../toasts';
 import { Box } from './box';
@@ -111,12 +111,15 @@ function Mint({ setToken }: { setToken: (token: string) => void }) {
   );
 }
 
+/** A time of these hours, or of another day. */
+const when = (at: number): string => (at - Date.now() < 12 * 3_600_000 ? clock(at) : moment(at));
+
 /** What a token says, as far as anybody can read it. */
 function Claims({ token }: { token: string }) {
   if (!token) return null;
   const { user, roles: has, until } = claims(token) ?? {};
   const text = user
-    ? `${user} ${has?.join(', ')}${until ? `, until ${clock(until)}` : ''}`
+    ? `${user} ${has?.join(', ')}${until ? `, until ${when(until)}` : ''}`
     : 'This is no JWT.';
   return (
     <Text size="xs" c="dimmed" mt={6} className="wrap">

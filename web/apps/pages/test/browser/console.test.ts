@@ -2,7 +2,7 @@ import { Pgbell } from '@pgbell/client';
 import type { Locator, Page } from 'playwright-core';
 import { expect, inject, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
-import { mint, Node, until } from '../../../../testing/server.js';
+import { mint, Node, ownDatabase, until } from '../../../../testing/server.js';
 import { people, visit } from './visit.js';
 
 const url = () => `${inject('url')}/console`;
@@ -102,6 +102,52 @@ test('errors by code, as clients were told', async () => {
     await codes.getByRole('row', { name: /^room_forbidden/ }).waitFor();
     const last = page.getByRole('table', { name: 'The last errors' });
     await last.getByRole('row').filter({ hasText: p.client }).first().waitFor();
+  });
+});
+
+test('drift of a table, and clients that read slowly, are seen while they last', async () => {
+  const db = await ownDatabase(
+    'CREATE TABLE bookings (id int PRIMARY KEY, client_id text, provider_id text, service text, status text)',
+  );
+  onTestFinished(() => db.close());
+  const node = new Node('serve', {
+    DATABASE_URL: db.url,
+    PGBELL_API_ADMIN_ROLES: 'ADMIN',
+    PGBELL_LIMITS_QUEUE_BYTES: '64MiB',
+  });
+  await node.start();
+  onTestFinished(() => node.stop());
+  await visit(`${node.url}/console`, async ({ page }) => {
+    await page.getByRole('textbox', { name: 'Token' }).fill(mint('alice', ['ADMIN']));
+    await page.getByRole('button', { name: 'Open' }).click();
+    const table = page.getByRole('table', { name: 'Triggers of each table' });
+    const bookings = (text: string) => table.getByRole('row', { name: `public.bookings booking ${text}` });
+    await bookings('enabled none').waitFor();
+    await db.sql('ALTER TABLE bookings DISABLE TRIGGER pgbell_update');
+    await bookings('disabled 1').waitFor();
+    await bookings('disabled 1').getByText('1', { exact: true }).hover();
+    await page.getByRole('tooltip').getByText('pgbell_update').waitFor();
+    await db.pgbell('triggers', 'apply');
+    await bookings('enabled none').waitFor();
+
+    await page.getByRole('tab', { name: 'Clients' }).click();
+    await page.getByText('Nothing waits for anybody.').waitFor();
+    const slow = new WebSocket(`${node.url.replace('http', 'ws')}/ws`, [
+      'pgbell.v1',
+      `bearer.${mint('sloth')}`,
+    ]);
+    onTestFinished(() => slow.terminate());
+    await new Promise((resolve) => slow.once('message', resolve)); // It is live,
+    slow.pause(); // and reads no more. The system between holds some megabytes.
+    await db.sql(
+      `INSERT INTO bookings SELECT n, 'sloth', 'p', repeat('x', 200000), 'PENDING' FROM generate_series(1, 100) n`,
+    );
+    await page
+      .getByRole('table', { name: 'Slow clients' })
+      .getByRole('row', { name: /^sloth WebSocket [\d.]+ MB/ })
+      .waitFor();
+    slow.terminate();
+    await page.getByText('Nothing waits for anybody.').waitFor();
   });
 });
 
