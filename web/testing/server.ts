@@ -71,7 +71,8 @@ export async function ownDatabase(schema: string): Promise<OwnDatabase> {
   await shared.query(`CREATE DATABASE ${name}`);
   const url = new URL(inject('database'));
   url.pathname = `/${name}`;
-  const db = new pg.Pool({ connectionString: url.href, max: 2 });
+  const db = new pg.Client(url.href);
+  await db.connect();
   const pgbell = async (...args: string[]) => {
     const env = { ...process.env, DATABASE_URL: url.href };
     await promisify(execFile)(inject('binary'), args, { cwd: '/', env });
