@@ -42,7 +42,7 @@ export default defineConfig({
       {
         test: {
           name: 'packages',
-          include: ['testing/pack.test.ts', 'apps/pages/test/built.test.ts'],
+          include: ['testing/pack.test.ts', 'testing/reference.test.ts', 'apps/pages/test/built.test.ts'],
           testTimeout: 60_000,
         },
       },

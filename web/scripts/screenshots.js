@@ -68,7 +68,7 @@ async function take(url, colorScheme) {
   await page
     .getByText(/\(\d{2,}\)/)
     .nth(1)
-    .waitFor(); // the marketplace has some history
+    .waitFor({ timeout: 120_000 }); // the marketplace has some history
   const provider = page.getByRole('region', { name: 'Provider dashboard' });
   const client = await page.getByRole('combobox', { name: 'Client' }).inputValue();
   const trip = page.getByText(/accept booking \d+: \d+ ms/).first();
@@ -87,7 +87,11 @@ async function take(url, colorScheme) {
       if (tries === 5) throw error;
     }
   }
-  await page.evaluate(() => scrollTo(0, 0));
+  // A click scrolls to what it clicks.
+  await page.evaluate(() => {
+    scrollTo(0, 0);
+    for (const list of document.querySelectorAll('[role=region]')) list.scrollTo(0, 0);
+  });
   await shoot('demo');
 
   // Every door has somebody when the console is looked at.

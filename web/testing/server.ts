@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHmac } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { promisify } from 'node:util';
 import pg from 'pg';
 import { inject } from 'vitest';
 import { awaitOutput, stopProcess } from './process.js';
@@ -54,6 +55,43 @@ export async function market(): Promise<Market> {
   };
 }
 
+/** A database of one's own, made by some SQL, with pgbell and its triggers. */
+export interface OwnDatabase {
+  url: string;
+  sql: (text: string, values?: unknown[]) => Promise<pg.QueryResult>;
+  /** Runs a command of pgbell there. */
+  pgbell: (...args: string[]) => Promise<void>;
+  close: () => Promise<void>;
+}
+
+export async function ownDatabase(schema: string): Promise<OwnDatabase> {
+  const name = `own_${process.pid}_${++people}`;
+  const shared = new pg.Client(inject('database'));
+  await shared.connect();
+  await shared.query(`CREATE DATABASE ${name}`);
+  const url = new URL(inject('database'));
+  url.pathname = `/${name}`;
+  const db = new pg.Client(url.href);
+  await db.connect();
+  const pgbell = async (...args: string[]) => {
+    const env = { ...process.env, DATABASE_URL: url.href };
+    await promisify(execFile)(inject('binary'), args, { cwd: '/', env });
+  };
+  await db.query(schema);
+  await pgbell('migrate', 'up');
+  await pgbell('triggers', 'apply');
+  return {
+    url: url.href,
+    sql: (text, values) => db.query(text, values),
+    pgbell,
+    async close() {
+      await db.end();
+      await shared.query(`DROP DATABASE ${name} WITH (FORCE)`);
+      await shared.end();
+    },
+  };
+}
+
 /** A second server of the same database, to be killed and started again at the same address. */
 export class Node {
   #child: ChildProcess | undefined;
@@ -98,8 +136,6 @@ export class Node {
 
 /** A TCP proxy that stands between a client and a server and misbehaves on demand. */
 export class FaultyProxy {
-  /** Whether bytes pass. While false both sides wait, as on a network that is gone without a word. */
-  flowing = true;
   /** Requests that are refused by closing, by their first bytes. */
   refuse: RegExp | undefined;
   /** How late everything comes, in milliseconds, in the order in which it was sent. */
@@ -107,6 +143,9 @@ export class FaultyProxy {
   connections = 0;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** Those on whose way bytes were lost. */
+  readonly #dead = new WeakSet<Socket>();
+  #flowing = true;
   #port = 0;
 
   constructor(target: string) {
@@ -114,6 +153,7 @@ export class FaultyProxy {
     this.#server = createServer((from) => {
       this.connections++;
       const to = connect(Number(port), hostname);
+      if (!this.#flowing) this.#dead.add(from);
       for (const [a, b] of [
         [from, to],
         [to, from],
@@ -121,7 +161,8 @@ export class FaultyProxy {
         this.#sockets.add(a);
         a.on('data', (chunk: Buffer) => {
           if (a === from && this.refuse?.test(chunk.toString('latin1'))) return this.#end(from, to);
-          if (!this.flowing) return;
+          if (!this.#flowing) this.#dead.add(from);
+          if (this.#dead.has(from)) return;
           // Timers of one length fire in the order in which they were set.
           if (this.delay) setTimeout(() => b.writable && b.write(chunk), this.delay);
           else b.write(chunk);
@@ -137,6 +178,15 @@ export class FaultyProxy {
 
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /**
+   * Whether bytes pass. While false both sides wait, as on a network that is
+   * gone without a word; the connections of that time never hear of each other again.
+   */
+  set flowing(flowing: boolean) {
+    this.#flowing = flowing;
+    if (!flowing) for (const socket of this.#sockets) this.#dead.add(socket);
   }
 
   listen(): Promise<this> {

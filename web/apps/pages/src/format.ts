@@ -8,7 +8,7 @@ const dates = new Intl.DateTimeFormat('en', {
   minute: '2-digit',
   hour12: false,
 });
-export const moment = (at: string): string => dates.format(new Date(at));
+export const moment = (at: number | string): string => dates.format(new Date(at));
 
 const clocks = new Intl.DateTimeFormat('en', { timeStyle: 'medium', hour12: false });
 export const clock = (at: number | string | Date): string => clocks.format(new Date(at));

@@ -23,7 +23,7 @@ export const theme = createTheme({
   },
 });
 
-/** The library's dimmed text and its buttons under a pointer are too faint to read. */
+/** The library's dimmed text, its errors and its buttons under a pointer are too faint to read. */
 export const variables: CSSVariablesResolver = () => ({
   variables: {
     '--mantine-primary-color-filled-hover': 'var(--mantine-color-teal-filled)',
@@ -32,6 +32,7 @@ export const variables: CSSVariablesResolver = () => ({
   light: {
     '--mantine-color-dimmed': 'var(--mantine-color-gray-7)',
     '--mantine-color-placeholder': 'var(--mantine-color-gray-7)',
+    '--mantine-color-error': 'var(--mantine-color-red-9)',
     '--page': 'var(--mantine-color-gray-0)',
     '--raised': 'var(--mantine-color-white)',
     '--line': 'var(--mantine-color-gray-3)',
@@ -42,6 +43,7 @@ export const variables: CSSVariablesResolver = () => ({
   dark: {
     '--mantine-color-dimmed': 'var(--mantine-color-dark-0)',
     '--mantine-color-placeholder': 'var(--mantine-color-dark-1)',
+    '--mantine-color-error': 'var(--mantine-color-red-4)',
     '--page': 'var(--mantine-color-dark-8)',
     '--raised': 'var(--mantine-color-dark-7)',
     '--line': 'var(--mantine-color-dark-4)',

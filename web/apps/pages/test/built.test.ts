@@ -1,21 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { files } from '../../../testing/files.js';
 
 const root = join(import.meta.dirname, '..', '..', '..');
-
-/** Every file below a directory, by its path. */
-function files(directory: string): Record<string, string> {
-  const all = readdirSync(directory, { recursive: true, withFileTypes: true }).filter((f) => f.isFile());
-  return Object.fromEntries(
-    all
-      .map((f) => join(f.parentPath, f.name))
-      .sort()
-      .map((path) => [path.slice(directory.length), readFileSync(path, 'utf8')]),
-  );
-}
 
 test('the committed pages are what their source makes', () => {
   const outDir = mkdtempSync(join(tmpdir(), 'pgbell-pages-'));

@@ -121,24 +121,28 @@ export function httpError(status: number, body: unknown, retryAfter: string | nu
 
 /** Numbers about the errors of one client since it was made. */
 export interface ErrorStats {
+  /** All of them. */
   totalErrors: number;
   /** Of these, in the last five minutes. At most the last 200 are remembered. */
   recentErrors: number;
+  /** Of all, those after which the same may succeed later. */
   retryableErrors: number;
   /** The code that came most often, or null before the first error. */
   mostCommonError: string | null;
+  /** How many of each code. */
   byCode: Readonly<Record<string, number>>;
 }
 
 const recent = 5 * 60_000;
 
-/** Counts errors, in bounded memory. */
+/** Counts errors, in bounded memory. Each {@link Pgbell} has one, see its `stats()`; others may count theirs. */
 export class ErrorLog {
   #total = 0;
   #retryable = 0;
   #times: number[] = [];
   readonly #codes = new Map<string, number>();
 
+  /** Counts one that has just come. */
   add(error: PgbellError): void {
     this.#total++;
     if (error.retryable) this.#retryable++;
@@ -149,6 +153,7 @@ export class ErrorLog {
     this.#codes.set(code, (this.#codes.get(code) ?? 0) + 1);
   }
 
+  /** The numbers now. */
   stats(): ErrorStats {
     let most: string | null = null;
     for (const [code, n] of this.#codes) if (most === null || n > (this.#codes.get(most) ?? 0)) most = code;

@@ -1,13 +1,13 @@
 /**
  * The client of pgbell: a user's rows, as they change.
  *
- * @packageDocumentation
+ * @module client
  */
 
 export { Pgbell } from './client.js';
 export type { DoorName, WebSocketConstructor, WebSocketLike } from './door.js';
 export type { ErrorStats, Strategy } from './errors.js';
-export { PgbellError, strategies } from './errors.js';
+export { ErrorLog, PgbellError, strategies } from './errors.js';
 export type { CursorStorage, Events, Options, Trace } from './options.js';
 export type { LiveRows, RowsOptions, RowsState } from './rows.js';
 export { liveRows } from './rows.js';

@@ -1,3 +1,9 @@
+/**
+ * A user's notifications. An entry point of its own, so that who shows none does not load it.
+ *
+ * @module client/notifications
+ */
+
 import { fullJitter } from './backoff.js';
 import type { Pgbell } from './client.js';
 import type { PgbellError } from './errors.js';

@@ -1,10 +1,10 @@
-'use client';
-
 /**
  * React hooks for pgbell: a user's rows, as they change.
  *
- * @packageDocumentation
+ * @module react
  */
+
+'use client';
 
 export type { UseNotificationsResult } from './notifications.js';
 export { useNotifications } from './notifications.js';

@@ -25,6 +25,8 @@ export type PgbellProviderProps = { children?: ReactNode } & (
 /**
  * Shares one connection with all hooks below it. Of the options only `userId`,
  * `url` and `token` may change later.
+ *
+ * @param props - Its options.
  */
 export function PgbellProvider({ children, ...props }: PgbellProviderProps): ReactNode {
   const { client, ...options } = props as { client?: Pgbell } & Options & { userId?: string | null };

@@ -36,10 +36,13 @@ export type SocketOptions<R extends object = Rows> = UpdateHandlers<R> & {
   enablePolling?: boolean;
   /** The rest. Default: as the client's. */
   options?: Omit<Options, 'token' | 'url' | 'doors'>;
+  /** One for the user has been made. {@link useNotifications} keeps the list. */
   onNotification?: (notification: Arrived) => void;
+  /** Some were read, here or on another device. */
   onNotificationsRead?: (read: NotificationsRead) => void;
   /** What was fetched before may be stale. {@link useRows} looks after itself. */
   onReset?: (reset: Reset) => void;
+  /** Something went wrong; the connection looks after itself. */
   onError?: (error: PgbellError) => void;
 };
 

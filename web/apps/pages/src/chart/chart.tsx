@@ -34,6 +34,8 @@ export interface ChartProps {
   steps?: boolean;
   /** The top of the y axis is no lower than this. */
   least?: number;
+  /** Where the y axis ends. Default: a round number above the values. */
+  top?: number;
   /** What to say while there is nothing. */
   empty?: string;
 }
@@ -41,7 +43,7 @@ export interface ChartProps {
 /** A chart of lines or areas, with a legend that says the values under the pointer. */
 export function Chart(props: ChartProps) {
   const { label, x, series, format, height = 160, stacked = false, steps = false, time = false } = props;
-  const { least = 0, empty = 'Nothing yet', tick = format } = props;
+  const { least = 0, top, empty = 'Nothing yet', tick = format } = props;
   const scheme = useComputedColorScheme('light');
   const shade = scheme === 'dark' ? 4 : 7;
   const box = useRef<HTMLDivElement>(null);
@@ -52,8 +54,8 @@ export function Chart(props: ChartProps) {
     const values = series.map((s) => s.values);
     return [x, ...(stacked ? stack(values) : values)] as uPlot.AlignedData;
   }, [x, series, stacked]);
-  const latest = useRef({ series, tick, least, data });
-  latest.current = { series, tick, least, data };
+  const latest = useRef({ series, tick, least, top, data });
+  latest.current = { series, tick, least, top, data };
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: shape stands for the series, whose values come below
   useEffect(() => {
@@ -69,7 +71,12 @@ export function Chart(props: ChartProps) {
       padding: [8, 16, time ? 0 : 8, 0],
       scales: {
         x: { time, ...(time && { range: (_, from, to) => [Math.min(from, to - shortest), to] }) },
-        y: { range: (_, __, most) => [0, ceiling(Math.max(most ?? 0, latest.current.least))] },
+        y: {
+          range: (_, __, most) => {
+            const { least, top } = latest.current;
+            return [0, top ?? ceiling(Math.max(most ?? 0, least))];
+          },
+        },
       },
       axes: [
         {

@@ -18,6 +18,8 @@ const states: Record<string, { name: string; hue: string; means: string }> = {
   disconnected: { name: 'Disconnected', hue: 'red', means: 'The node has no connection to Postgres.' },
 };
 
+const percent = (share: number) => `${share.toFixed(0)} %`;
+
 /** Numbers and charts of the last ten minutes. */
 export function Overview({ stats }: { stats: Stats | undefined }) {
   const recent = stats?.recent;
@@ -113,14 +115,35 @@ export function Overview({ stats }: { stats: Stats | undefined }) {
             format={delays}
           />
         </Frame>
-        <Frame title="Bell and log">
+        <Frame title="Behind the log">
           <Chart
-            label={`The listener is ${state?.name.toLowerCase() ?? 'unknown'}; ${duration(last?.behind ?? 0)} behind the log at worst in the last seconds`}
+            label={`${duration(last?.behind ?? 0)} behind the log at worst in the last seconds`}
             x={columns.x}
             time
             least={10}
-            series={charts.bell}
+            series={charts.behind}
             format={delays}
+          />
+        </Frame>
+        <Frame title="Bell: time on rounds">
+          <Chart
+            label={`The listener is ${state?.name.toLowerCase() ?? 'unknown'}; ${percent(100 * (last?.rounds ?? 0))} of the last seconds on rounds`}
+            x={columns.x}
+            time
+            steps
+            top={100}
+            series={charts.bell}
+            format={percent}
+          />
+        </Frame>
+        <Frame title="Errors a second">
+          <Chart
+            label={`Errors that clients were told a second, now ${short(last?.errors ?? 0)}`}
+            x={columns.x}
+            time
+            least={1}
+            series={charts.errors}
+            format={short}
           />
         </Frame>
       </SimpleGrid>
@@ -147,9 +170,21 @@ function series(columns: Columns, doors: readonly string[]) {
       { name: 'p95', hue: 'blue', values: columns.delay('lag', 'p95') },
       { name: 'p99', hue: 'grape', values: columns.delay('lag', 'p99'), dashed: true },
     ] satisfies Series[],
-    bell: [
+    behind: [
       { name: 'Behind at worst', hue: 'orange', values: columns.of((s) => s.behind), fill: true },
       { name: 'Fan-out, p99', hue: 'blue', values: columns.delay('fanOut', 'p99') },
+    ] satisfies Series[],
+    // Nothing while there is no connection: then there is no bell to speak of.
+    bell: [
+      {
+        name: 'On rounds',
+        hue: 'yellow',
+        values: columns.of((s) => (s.state === 'disconnected' ? null : 100 * s.rounds)),
+        fill: true,
+      },
+    ] satisfies Series[],
+    errors: [
+      { name: 'Told', hue: 'red', values: columns.of((s) => s.errors), fill: true },
     ] satisfies Series[],
   };
 }

@@ -54,7 +54,7 @@ export function Grid<Row>({ label, rows, id, columns, empty }: GridProps<Row>) {
   return (
     <Table.ScrollContainer
       minWidth={0}
-      scrollAreaProps={{ viewportProps: { tabIndex: 0, role: 'region', 'aria-label': label } }}
+      scrollAreaProps={{ viewportProps: { tabIndex: 0, role: 'group', 'aria-label': label } }}
     >
       <Table aria-label={label} verticalSpacing={6} horizontalSpacing="sm" style={{ whiteSpace: 'nowrap' }}>
         <Table.Thead>

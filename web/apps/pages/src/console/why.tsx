@@ -173,7 +173,7 @@ function Answer({ of: a }: { of: Why }) {
               variant="light"
               size="sm"
               tt="none"
-              miw={58}
+              w={64}
               leftSection={looks[r.verdict].icon}
               flex="none"
               c="var(--mantine-color-text)"

@@ -62,13 +62,14 @@ export function Connection(props: ConnectionProps) {
 }
 
 interface RoomsProps {
-  connected: boolean;
+  /** The door that is open takes messages. */
+  able: boolean;
   rooms: readonly string[];
   enter: (what: 'join' | 'leave', room: string) => Promise<void>;
 }
 
 /** Joins rooms, and leaves them. */
-export function Rooms({ connected, rooms, enter }: RoomsProps) {
+export function Rooms({ able, rooms, enter }: RoomsProps) {
   const [room, setRoom] = useState('');
   const [error, setError] = useState('');
   const [waiting, setWaiting] = useState(false);
@@ -88,7 +89,7 @@ export function Rooms({ connected, rooms, enter }: RoomsProps) {
       <form
         onSubmit={(e: FormEvent) => {
           e.preventDefault();
-          if (room && connected) void go('join', room);
+          if (room && able) void go('join', room);
         }}
       >
         <Group align="end" gap="xs" wrap="nowrap">
@@ -99,12 +100,12 @@ export function Rooms({ connected, rooms, enter }: RoomsProps) {
             onChange={(e) => setRoom(e.currentTarget.value)}
             flex={1}
           />
-          <Button type="submit" variant="default" disabled={!connected || !room || waiting}>
+          <Button type="submit" variant="default" disabled={!able || !room || waiting}>
             Join
           </Button>
           <Button
             variant="default"
-            disabled={!connected || !room || waiting}
+            disabled={!able || !room || waiting}
             onClick={() => void go('leave', room)}
           >
             Leave

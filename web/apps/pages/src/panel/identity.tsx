@@ -1,8 +1,10 @@
 import { Button, Group, MultiSelect, Select, Stack, Tabs, Text, Textarea, TextInput } from '@mantine/core';
 import { type FormEvent, useState } from 'react';
+import { clock, moment } from '../format';
 import { mint, type Person } from '../people';
 import { toast } from '../toasts';
 import { Box } from './box';
+import { claims } from './claims';
 
 const lives = [
   { value: '30', label: '30 seconds' },
@@ -109,18 +111,16 @@ function Mint({ setToken }: { setToken: (token: string) => void }) {
   );
 }
 
+/** A time of these hours, or of another day. */
+const when = (at: number): string => (at - Date.now() < 12 * 3_600_000 ? clock(at) : moment(at));
+
 /** What a token says, as far as anybody can read it. */
 function Claims({ token }: { token: string }) {
   if (!token) return null;
-  let text = 'This is no JWT.';
-  try {
-    const part = (token.split('.')[1] ?? '').replace(/-/g, '+').replace(/_/g, '/');
-    const { sub, roles: has, role, exp } = JSON.parse(atob(part));
-    const until = exp ? `, until ${new Date(exp * 1000).toLocaleTimeString('en', { hour12: false })}` : '';
-    text = `${sub} ${[has ?? role ?? []].flat().join(', ')}${until}`;
-  } catch {
-    // It is no JWT.
-  }
+  const { user, roles: has, until } = claims(token) ?? {};
+  const text = user
+    ? `${user} ${has?.join(', ')}${until ? `, until ${when(until)}` : ''}`
+    : 'This is no JWT.';
   return (
     <Text size="xs" c="dimmed" mt={6} className="wrap">
       {text}

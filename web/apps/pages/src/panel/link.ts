@@ -1,4 +1,5 @@
 import { type ErrorStats, Pgbell, PgbellError, type State } from '@pgbell/client';
+import { claims } from './claims';
 import type { Kind } from './log';
 
 /** A way in, as the panel offers it. */
@@ -22,7 +23,6 @@ export interface Told {
   note: (kind: Kind, text: string) => void;
   /** An event of a row. */
   update: (update: { at: string; op: string }) => void;
-  stats: (stats: ErrorStats) => void;
 }
 
 export type LinkState = Pick<State, 'status' | 'error' | 'userId' | 'roles'> & { door: string | null };
@@ -37,6 +37,8 @@ export interface Link {
   close(): void;
   join(room: string): Promise<void>;
   leave(room: string): Promise<void>;
+  /** What went wrong so far. */
+  stats(): ErrorStats;
   readonly cursor: string | undefined;
 }
 
@@ -57,12 +59,15 @@ function openPgbell(way: Exclude<Way, 'socketio'>, token: string, told: Told): L
       phase: (from, to) => told.note('note', `${from} → ${to}`),
     },
   });
-  bell.on('state', told.state);
+  // Polling has no answer to who one is; the token says it.
+  const owner = claims(token);
+  bell.on('state', (s) =>
+    told.state(
+      s.connected && s.userId === null && owner ? { ...s, userId: owner.user, roles: owner.roles } : s,
+    ),
+  );
   bell.on('update', told.update);
-  bell.on('error', (e) => {
-    told.note('error', `${e.code} (${e.strategy}): ${e.message}`);
-    told.stats(bell.stats());
-  });
+  bell.on('error', (e) => told.note('error', `${e.code} (${e.strategy}): ${e.message}`));
   bell.connect();
   return {
     resume: () => bell.connect(),
@@ -70,6 +75,7 @@ function openPgbell(way: Exclude<Way, 'socketio'>, token: string, told: Told): L
     close: () => bell.close(),
     join: (room) => bell.join(room),
     leave: (room) => bell.leave(room),
+    stats: () => bell.stats(),
     get cursor() {
       return bell.cursor;
     },

@@ -83,18 +83,31 @@ export function visible(
   return { start: Math.min(start, all), end: Math.min(all, Math.ceil((top + height) / line) + more) };
 }
 
-const token = /("token"\s*:\s*")[^"]*(")|(bearer\.)[\w.-]+|(Bearer )[\w.-]+/g;
+const token = /("(?:token|pid)"\s*:\s*")[^"]*(")|(bearer\.)[\w.-]+|(Bearer )[\w.-]+/g;
 
 /** Takes tokens out of a frame. */
 export const withoutSecrets = (text: string): string =>
   text.replace(token, (_, a = '', b = '', c = '', d = '') => `${a}${c}${d}…${b}`);
 
-/** The name and the data of an event, as far as a frame has them. */
+/** The name and the data of an event, the first of several, as far as a frame has them. */
 export function read(text: string): { event: string; data?: Record<string, unknown> } {
   try {
     const m = JSON.parse(text);
-    if (m && typeof m === 'object' && typeof m.event === 'string') return { event: m.event, data: m.data };
+    if (typeof m?.event === 'string') return { event: m.event, data: m.data };
+    if (Array.isArray(m?.events)) {
+      const [first] = m.events;
+      return { event: m.events.length === 1 ? first.event : `${m.events.length} events`, data: first?.data };
+    }
   } catch {
+    const socketio = /^message 2\d*(\[.*)$/s.exec(text)?.[1];
+    if (socketio) {
+      try {
+        const [event, data] = JSON.parse(socketio);
+        return { event: String(event), data };
+      } catch {
+        return { event: '' };
+      }
+    }
     const sse = /^event: (\S+)/m.exec(text)?.[1];
     const body = /^data: (.*)$/m.exec(text)?.[1];
     if (sse) {
@@ -108,10 +121,11 @@ export function read(text: string): { event: string; data?: Record<string, unkno
   return { event: '' };
 }
 
-/** A frame with line breaks, if it is JSON. */
+/** A frame with line breaks, as far as it is JSON. */
 export function pretty(text: string): string {
+  const [, before = '', json = ''] = /^([^[{]*)(.*)$/s.exec(text) ?? [];
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    return before + JSON.stringify(JSON.parse(json), null, 2);
   } catch {
     return text;
   }

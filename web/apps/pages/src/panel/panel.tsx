@@ -27,6 +27,9 @@ interface Numbers {
 
 const none: Numbers = { events: 0, p50: null, p95: null };
 
+const same = (a: ErrorStats | null, b: ErrorStats | null): boolean =>
+  a?.totalErrors === b?.totalErrors && a?.recentErrors === b?.recentErrors;
+
 /** Connects by any door and shows every frame. */
 export default function TestPanel() {
   const people = usePeople();
@@ -50,6 +53,8 @@ export default function TestPanel() {
       const d = delays.current;
       const next = { events: d.count, p50: d.quantile(0.5), p95: d.quantile(0.95) };
       setNumbers((before) => (before.events === next.events ? before : next));
+      const errors = link.current?.stats() ?? null;
+      setStats((before) => (same(before, errors) ? before : errors));
       const { wrote, came } = resumed.current;
       setReplay((before) => (before && before.came !== came ? { wrote, came } : before));
     }, 250);
@@ -73,7 +78,6 @@ export default function TestPanel() {
       link.current = await open(way, token, {
         state: setState,
         note,
-        stats: setStats,
         frame: (direction, text, door) => {
           const at = Date.now();
           const { event, data } = read(text);
@@ -162,7 +166,11 @@ export default function TestPanel() {
           )}
         </Connection>
         <Stack gap="md">
-          <Rooms connected={connected} rooms={rooms} enter={enter} />
+          <Rooms
+            able={connected && /^(websocket|socket\.io)/.test(state.door ?? '')}
+            rooms={rooms}
+            enter={enter}
+          />
           {people && (
             <Write
               people={people}

@@ -1,11 +1,11 @@
-import { PgbellError } from '@pgbell/client';
+import { ErrorLog, PgbellError } from '@pgbell/client';
 import { io } from 'socket.io-client';
 import type { Link, LinkState, Told } from './link';
 
 /** A link through the door for Socket.IO clients, with their own client. */
 export function openSocketIO(token: string, told: Told): Link {
   const socket = io({ auth: { token }, reconnection: true, reconnectionDelayMax: 5000 });
-  const errors: Record<string, number> = {};
+  const errors = new ErrorLog();
   let cutting = false;
   let state: LinkState = { status: 'connecting', door: null, error: null, userId: null, roles: [] };
   const turn = (next: Partial<LinkState>) => {
@@ -16,22 +16,11 @@ export function openSocketIO(token: string, told: Told): Link {
 
   function failed(error: Error & { data?: { code?: string; message?: string; retryable?: boolean } }) {
     const { code = 'network', message = error.message, retryable = true } = error.data ?? {};
-    errors[code] = (errors[code] ?? 0) + 1;
-    const all = Object.values(errors).reduce((a, b) => a + b, 0);
-    const most = Object.entries(errors).sort(([, a], [, b]) => b - a)[0]?.[0] ?? null;
-    told.stats({
-      totalErrors: all,
-      recentErrors: all,
-      retryableErrors: 0,
-      mostCommonError: most,
-      byCode: { ...errors },
-    });
+    const failure = new PgbellError(code, message, undefined, retryable);
+    errors.add(failure);
     told.note('error', `${code}: ${message}`);
     // After a refusal the client does not come back by itself.
-    turn({
-      status: socket.active ? 'offline' : 'stopped',
-      error: new PgbellError(code, message, undefined, retryable),
-    });
+    turn({ status: socket.active ? 'offline' : 'stopped', error: failure });
   }
 
   socket.io.on('open', () => {
@@ -81,6 +70,7 @@ export function openSocketIO(token: string, told: Told): Link {
     close: () => socket.disconnect(),
     join: (room) => request('join_room', room),
     leave: (room) => request('leave_room', room),
+    stats: () => errors.stats(),
     cursor: undefined,
   };
 }

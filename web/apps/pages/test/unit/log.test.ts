@@ -55,6 +55,7 @@ test('tokens do not stand in the log', () => {
     '{"event":"authenticate","data":{"token":"…","cursor":"C"}}',
   );
   expect(withoutSecrets('message 0{"token": "a.b.c"}')).toBe('message 0{"token": "…"}');
+  expect(withoutSecrets('message 0{"sid":"a","pid":"b"}')).toBe('message 0{"sid":"a","pid":"…"}');
   expect(withoutSecrets('pgbell.v1, bearer.a-b.c_d.e')).toBe('pgbell.v1, bearer.…');
   expect(withoutSecrets('Authorization: Bearer a.b.c')).toBe('Authorization: Bearer …');
 });
@@ -66,9 +67,24 @@ test('events are read from envelopes and from streams', () => {
     data: { reason: 'epoch' },
   });
   expect(read('event: x\ndata: {')).toEqual({ event: 'x' });
+  expect(read('message 2["payout_update",{"at":"now"}]')).toEqual({
+    event: 'payout_update',
+    data: { at: 'now' },
+  });
+  expect(read('message 27["join_room",{}]').event).toBe('join_room');
+  expect(read('message 2["cut')).toEqual({ event: '' });
   expect(read('42["a"]')).toEqual({ event: '' });
+  expect(read('{"events":[],"cursor":"c"}').event).toBe('0 events');
+  expect(read('{"events":[{"event":"a","data":{"at":"t"}}]}')).toEqual({ event: 'a', data: { at: 't' } });
+  expect(read('{"events":[{"event":"a","data":{"at":"t"}},{"event":"b"}]}')).toEqual({
+    event: '2 events',
+    data: { at: 't' },
+  });
   expect(read('null')).toEqual({ event: '' });
   expect(pretty('{"a":1}')).toBe('{\n  "a": 1\n}');
+  expect(pretty('message 2["a"]')).toBe('message 2[\n  "a"\n]');
+  expect(pretty('event: x\ndata: {"a":1}')).toBe('event: x\ndata: {\n  "a": 1\n}');
+  expect(pretty('message 2["a')).toBe('message 2["a');
   expect(pretty('ping')).toBe('ping');
 });
 

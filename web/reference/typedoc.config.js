@@ -1,0 +1,27 @@
+/** @type {import('typedoc').TypeDocOptions & import('typedoc-plugin-markdown').PluginOptions} */
+export default {
+  tsconfig: 'tsconfig.json',
+  plugin: ['typedoc-plugin-markdown'],
+  entryPoints: [
+    '../packages/client/src/index.ts',
+    '../packages/client/src/notifications.ts',
+    '../packages/react/src/index.ts',
+  ],
+  out: '../../docs/reference',
+  name: 'Reference',
+  readme: 'none',
+  disableSources: true,
+  excludeInternal: true,
+  excludePrivate: true,
+  treatWarningsAsErrors: true,
+  outputFileStrategy: 'modules',
+  hidePageHeader: true,
+  hideBreadcrumbs: true,
+  useCodeBlocks: true,
+  expandObjects: true,
+  parametersFormat: 'table',
+  interfacePropertiesFormat: 'table',
+  propertyMembersFormat: 'table',
+  typeDeclarationFormat: 'table',
+  pageTitleTemplates: { module: ({ name }) => `@pgbell/${name}` },
+};
