@@ -252,12 +252,13 @@ func (h *Hub) open(s *session) *Error {
 func (h *Hub) finish(s *session) {
 	s.mu.Lock()
 	rooms := append([]string(nil), s.rooms...)
-	code := s.code
+	code, counted := s.code, s.counted
+	s.finished, s.counted = true, ""
 	s.mu.Unlock()
 	for _, room := range rooms {
 		h.rooms.leave(s, room)
 	}
-	h.perUser.release(s.counted)
+	h.perUser.release(counted)
 	h.stream.lock()
 	delete(h.stream.waiting, s)
 	h.stream.unlock()

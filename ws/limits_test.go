@@ -215,3 +215,16 @@ type everyRow struct{}
 func (everyRow) MayJoin(context.Context, auth.Identity, string, string) (bool, error) {
 	return true, nil
 }
+
+// TestLateTokenCountsForNobody has a connection end while its token is being
+// verified. Its user must not be one connection short from then on.
+func TestLateTokenCountsForNobody(t *testing.T) {
+	t.Parallel()
+	hub := NewHub(Options{MaxPerUser: 1})
+	late := newPoll(hub, "192.0.2.1", 1)
+	require.Nil(t, hub.open(&late.session))
+	late.lost()
+	hub.finish(&late.session)
+	late.admit(auth.Identity{UserID: "u", ExpiresAt: time.Now().Add(time.Hour)}, "", nil)
+	require.Zero(t, hub.perUser.names())
+}

@@ -100,7 +100,7 @@ func (s *session) authenticate(ctx context.Context, token, cursor string, id jso
 		s.admit(identity, cursor, id)
 		return
 	}
-	if refused.Retryable && s.counted != "" {
+	if refused.Retryable && s.user() != "" {
 		s.hub.authFailed(refused, s.transport, s.user())
 		s.tell("error", refused, id)
 		return
@@ -150,18 +150,31 @@ func (h *Hub) believe(ctx context.Context, token string) (auth.Identity, *Error)
 	return identity, nil
 }
 
+// countFor counts the session as one of a user's, and reports false if that has
+// as many as there may be. A session that is over already, because its
+// connection ended while the token was being verified, counts for nobody.
+func (s *session) countFor(user string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.finished || s.counted == user {
+		return true
+	}
+	if !s.hub.perUser.acquire(user, s.hub.o.MaxPerUser) {
+		return false
+	}
+	s.hub.perUser.release(s.counted)
+	s.counted = user
+	return true
+}
+
 // admit gives the session its identity. The same user again only refreshes it:
 // roles and rooms that the new token lacks end at once. Another user starts
 // anew. A session whose token has expired cannot be saved any more.
 func (s *session) admit(identity auth.Identity, cursor string, id json.RawMessage) {
 	h := s.hub
-	if s.counted != identity.UserID {
-		if !h.perUser.acquire(identity.UserID, h.o.MaxPerUser) {
-			s.refuse(errConnectionLimit, id)
-			return
-		}
-		h.perUser.release(s.counted)
-		s.counted = identity.UserID
+	if !s.countFor(identity.UserID) {
+		s.refuse(errConnectionLimit, id)
+		return
 	}
 	h.stream.lock()
 	s.mu.Lock()

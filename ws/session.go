@@ -35,13 +35,14 @@ type session struct {
 	whole bool
 
 	// requests limits the client's messages. Only the reader uses it and the
-	// next two fields.
+	// next field.
 	requests *rate.Limiter
-	counted  string // the user under whom the session is counted
 	resume   string // the cursor of a client that authenticates without one
 
 	mu       sync.Mutex // guards what follows; see rooms for the lock order
 	identity auth.Identity
+	counted  string    // the user under whom the session is counted
+	finished bool      // the hub has let go of it
 	joining  *joining  // set while the session is on its way to the live stream
 	live     bool      // events are offered to it
 	pos      uint64    // seq of the last event considered
