@@ -47,7 +47,7 @@ func TestFullQueue(t *testing.T) {
 	var used float64
 	full := false
 	for n := 0; !full; n++ {
-		_, err := admin.Exec(t.Context(), "SELECT pg_notify('other', rpad($1::text, 7999, 'x'))", n)
+		_, err := admin.Exec(t.Context(), "SELECT pg_notify('other', rpad($1, 7999, 'x'))", strconv.Itoa(n))
 		if small {
 			if full = err != nil; full {
 				require.ErrorContains(t, err, "too many notifications in the NOTIFY queue")
