@@ -82,8 +82,7 @@ func TestSchemaDroppedUnderWriters(t *testing.T) {
 	// Without the lock it gets nowhere, and gives up before anybody's
 	// deadlock_timeout of a second: the writers that it holds up go on.
 	_, err := d.conn.Exec(t.Context(), `SET lock_timeout = '300ms'; DROP SCHEMA pgbell CASCADE`)
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
+	if pgErr, failed := errors.AsType[*pgconn.PgError](err); failed {
 		require.Equal(t, "55P03", pgErr.Code, "lock_not_available and nothing else")
 		a.more(t, 100)
 		d.exec(`BEGIN; SET LOCAL lock_timeout = '10s'; LOCK TABLE things; DROP SCHEMA pgbell CASCADE; COMMIT`)

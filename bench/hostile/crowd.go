@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,11 +132,8 @@ func (h *hostile) dial(ctx context.Context) (*net.TCPConn, error) {
 // head is the beginning of a request with the client's token: a line for the
 // end is missing.
 func (h *hostile) head(request string, more ...string) string {
-	text := request + " HTTP/1.1\r\nHost: " + h.address + "\r\nAuthorization: Bearer " + h.token + "\r\n"
-	for _, line := range more {
-		text += line + "\r\n"
-	}
-	return text
+	lines := append([]string{request + " HTTP/1.1", "Host: " + h.address, "Authorization: Bearer " + h.token}, more...)
+	return strings.Join(lines, "\r\n") + "\r\n"
 }
 
 // trickle sends a byte a second until the connection ends.
