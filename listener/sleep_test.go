@@ -2,15 +2,11 @@ package listener_test
 
 import (
 	"context"
-	"fmt"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
-	"pgregory.net/rapid"
 
 	"github.com/pgbell/pgbell/db/pgtest"
 	"github.com/pgbell/pgbell/listener"
@@ -126,161 +122,5 @@ func TestCancelledQuestion(t *testing.T) {
 		var locks int
 		require.NoError(t, admin.QueryRow(t.Context(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = $1", int32(asker.PgConn().PID())).Scan(&locks))
 		require.Zero(t, locks)
-	}
-}
-
-// stepper is a writer whose every step is an action of its own, as if the
-// scheduler paused it there.
-type stepper struct {
-	conn  *pgx.Conn
-	open  bool
-	asked bool // whether the last event's question was asked
-	ring  bool // and its answer
-}
-
-// night is a database with writers that stop anywhere and nodes that fall
-// asleep and die at any moment. No safety round comes to help.
-type night struct {
-	url     string
-	admin   *pgx.Conn
-	writers []*stepper
-	nodes   []*rig
-	last    int64 // highest id before this case
-	jitter  atomic.Int64
-}
-
-// disturb delays the steps by which a node lies down and gets up.
-func (w *night) disturb(sql string) {
-	if strings.Contains(sql, "advisory") || strings.Contains(sql, "last_value") {
-		time.Sleep(time.Duration(w.jitter.Add(7919)%3) * time.Millisecond)
-	}
-}
-
-func (w *night) node(t tb, limit float64) *rig {
-	r := launch(t, w.url, listener.Options{
-		SafetyInterval: never, RoundsAbove: limit, RoundInterval: time.Millisecond, MaxBackoff: 5 * time.Millisecond,
-	}, w.disturb)
-	return r
-}
-
-func (w *night) pick(t *rapid.T, ok func(*stepper) bool) *stepper {
-	var able []*stepper
-	for _, s := range w.writers {
-		if ok(s) {
-			able = append(able, s)
-		}
-	}
-	if len(able) == 0 {
-		t.Skip("nobody can")
-	}
-	return rapid.SampledFrom(able).Draw(t, "writer")
-}
-
-func (w *night) write(t *rapid.T) {
-	s := w.pick(t, func(s *stepper) bool { return s.asked })
-	if !s.open {
-		run(t, s.conn, "BEGIN")
-		s.open = true
-	}
-	run(t, s.conn, "INSERT INTO pgbell.events (body) VALUES ($1::text::json)", body(0, 0))
-	s.asked = false
-}
-
-func (w *night) ask(t *rapid.T) {
-	s := w.pick(t, func(s *stepper) bool { return !s.asked })
-	require.NoError(t, s.conn.QueryRow(context.Background(), "SELECT pgbell.must_ring()").Scan(&s.ring))
-	if s.ring {
-		run(t, s.conn, "SELECT pgbell.ring(NULL, NULL, NULL, NULL)")
-	}
-	s.asked = true
-}
-
-func (w *night) commit(t *rapid.T) {
-	s := w.pick(t, func(s *stepper) bool { return s.open && s.asked })
-	run(t, s.conn, "COMMIT")
-	s.open = false
-}
-
-// cancel ends a transaction wherever it is.
-func (w *night) cancel(t *rapid.T) {
-	s := w.pick(t, func(s *stepper) bool { return s.open })
-	run(t, s.conn, "ROLLBACK")
-	s.open, s.asked = false, true
-}
-
-// press drives nodes to rounds: more commits than they like to sleep by.
-func (w *night) press(t *rapid.T) {
-	for range rapid.IntRange(1, 30).Draw(t, "commits") {
-		record(t, w.admin, body(0, 0))
-	}
-}
-
-func (w *night) kill(t *rapid.T) { rapid.SampledFrom(w.nodes).Draw(t, "node").kill(t, w.admin) }
-
-// arrive waits until every node has what is committed.
-func (w *night) arrive(t tb) {
-	found, err := w.admin.Query(context.Background(), "SELECT id FROM pgbell.events WHERE id > $1", w.last)
-	require.NoError(t, err)
-	ids, err := pgx.CollectRows(found, pgx.RowTo[int64])
-	require.NoError(t, err)
-	for i, n := range w.nodes {
-		n.until(t, fmt.Sprintf("all %d events at node %d", len(ids), i), func() bool { return len(n.events) >= len(ids) })
-	}
-}
-
-func TestNoWakeUpIsLost(t *testing.T) {
-	t.Parallel()
-	url := pgtest.Database(t)
-	admin := pgtest.Connect(t, url)
-	writers := make([]*stepper, 3)
-	for i := range writers {
-		writers[i] = &stepper{conn: pgtest.Connect(t, url), asked: true}
-	}
-	var turns [4]int64
-	rapid.Check(t, func(t *rapid.T) {
-		w := &night{url: url, admin: admin, writers: writers}
-		require.NoError(t, admin.QueryRow(context.Background(), "SELECT coalesce(max(id), 0) FROM pgbell.events").Scan(&w.last))
-		for range 2 {
-			w.nodes = append(w.nodes, w.node(t, rapid.SampledFrom([]float64{15, 50, 500}).Draw(t, "rounds above")))
-		}
-		defer func() {
-			for _, s := range writers {
-				if s.open {
-					run(t, s.conn, "ROLLBACK")
-					s.open, s.asked = false, true
-				}
-			}
-			for _, n := range w.nodes {
-				require.NoError(t, n.stop())
-				for state := range turns {
-					turns[state] += n.turns[state].Load()
-				}
-			}
-		}()
-		for _, n := range w.nodes {
-			n.ready(t)
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"write": w.write, "write again": w.write, "ask": w.ask, "ask again": w.ask,
-			"commit": w.commit, "cancel": w.cancel, "press": w.press, "kill": w.kill,
-			"arrive": func(t *rapid.T) { w.arrive(t) },
-		})
-		for _, s := range writers {
-			if s.open && !s.asked {
-				run(t, s.conn, "ROLLBACK")
-				s.open, s.asked = false, true
-			}
-			if s.open {
-				run(t, s.conn, "COMMIT")
-				s.open = false
-			}
-		}
-		w.arrive(t)
-	})
-	t.Logf("%d times on rounds, %d settling, %d asleep", turns[listener.Rounds], turns[listener.Settling], turns[listener.Asleep])
-	if !t.Failed() {
-		for _, n := range turns[listener.Rounds:] {
-			require.Positive(t, n)
-		}
 	}
 }

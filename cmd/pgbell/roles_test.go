@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -121,17 +120,4 @@ tables:
 	}
 	require.Len(t, told, 1)
 	require.Contains(t, told[0], "shop.bookings: it belongs to role postgres, and role "+owner.Name+" is no member of it")
-}
-
-// TestGuideHasTheGrants keeps the SQL in the guide what the command prints.
-func TestGuideHasTheGrants(t *testing.T) {
-	t.Parallel()
-	guide, err := os.ReadFile("../../docs/dba-guide.md")
-	require.NoError(t, err)
-	file := configuration(t, `
-tables:
-  public.bookings: {type: booking, owners: {client: client_id}, columns: [id]}
-`)
-	printed := succeed(t, []string{"PGBELL_CONFIG", file}, "migrate", "grants", "--server", "pgbell_server", "--reader", "pgbell_reader")
-	require.Contains(t, string(guide), "```sql\n"+printed+"```\n")
 }
