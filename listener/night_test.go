@@ -392,7 +392,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 		}
 		w.arrive(t)
 		// Nobody who asked was left with the lock.
-		for _, s := range append(writers, &stepper{conn: admin}) {
+		for _, s := range slices.Concat(writers, []*stepper{{conn: admin}}) {
 			var locks int
 			require.NoError(t, s.conn.QueryRow(context.Background(), "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()").Scan(&locks))
 			require.Zero(t, locks)
